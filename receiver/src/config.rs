@@ -319,11 +319,8 @@ fn read(path: &Path) -> Result<Settings, String> {
 }
 
 fn parse(text: &str, path: &Path) -> Result<Settings, String> {
-    // The parser's own message spans several lines; its first line and the reason are enough.
-    toml::from_str(text).map_err(|error| {
-        let line = error.span().map_or(0, |span| text[..span.start].matches('\n').count() + 1);
-        format!("configuration {} line {line}: {}", path.display(), toml_error::one_line(&error))
-    })
+    toml::from_str(text)
+        .map_err(|error| format!("configuration {} {}", path.display(), toml_error::explained(&error, text)))
 }
 
 /// Parses a fuzzer's bytes as the configuration file.

@@ -4,27 +4,39 @@
 
 use std::process::ExitCode;
 
-use glancecast_platform::cli as program;
-use glancecast_sender::cli::{self, args::Args};
+use glancecast_sender::cli;
 use tracing_subscriber::EnvFilter;
 
 fn main() -> ExitCode {
     // Before there is anything to give away.
     glancecast_sandbox::enter();
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(FILTER));
+    match cli::parse() {
+        Ok(args) => {
+            log(args.verbosity());
+            cli::run(args)
+        }
+        Err(code) => code,
+    }
+}
+
+/// Starts the log on standard error. `-v` wins over RUST_LOG: it was asked for now.
+fn log(verbosity: u8) {
+    let filter = match verbosity {
+        0 => EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(FILTER)),
+        1 => EnvFilter::new(FILTER_VERBOSE),
+        _ => EnvFilter::new(FILTER_ALL),
+    };
     tracing_subscriber::fmt()
         .with_env_filter(filter)
-        .with_writer(std::io::stderr)
+        .with_writer(cli::AboveTheLine)
         .with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr()))
         .with_target(false)
         // By default a line that cannot be written is reported by `eprintln!`, which ends the program.
         .log_internal_errors(false)
         .init();
-    match program::parse::<Args>("glancecast") {
-        Ok(args) => cli::run(args),
-        Err(code) => code,
-    }
 }
 
 /// Failures are lines of our own, with the next step; libraries speak of what they cannot recover from.
 const FILTER: &str = "error,glancecast_sender=warn";
+const FILTER_VERBOSE: &str = "error,glancecast_sender=debug,glancecast_platform=debug,glancecast_proto=debug";
+const FILTER_ALL: &str = "info,glancecast_sender=trace,glancecast_platform=trace,glancecast_proto=trace";

@@ -336,7 +336,7 @@ impl Knobs {
         token
     }
 
-    /// Returns a page of the images, filtered by name as Glance filters.
+    /// Returns a page of the images, filtered by name and tags as Glance filters.
     fn list(&self, query: &str) -> Value {
         let value = |key: &str| {
             let found = query.split('&').find_map(|pair| pair.strip_prefix(key)?.strip_prefix('='));
@@ -349,7 +349,14 @@ impl Knobs {
             Some(list) if list.starts_with("in:") => list[3..].split(',').any(|name| image["name"] == name),
             Some(name) => image["name"] == name,
         };
-        let all: Vec<&Value> = self.images.iter().filter(|image| is_named(image)).collect();
+        let tags: Vec<String> =
+            query.split('&').filter_map(|pair| pair.strip_prefix("tag=")).map(unescaped).collect();
+        let has_tags = |image: &&Value| {
+            let own = image["tags"].as_array().map_or(&[][..], Vec::as_slice);
+            tags.iter().all(|tag| own.iter().any(|own| own == tag.as_str()))
+        };
+        let named = self.images.iter().filter(|image| is_named(image));
+        let all: Vec<&Value> = named.filter(has_tags).collect();
         let start = value("marker").map_or(0, |marker| {
             all.iter().position(|image| image["id"] == marker.as_str()).map_or(0, |at| at + 1)
         });

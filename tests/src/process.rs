@@ -84,6 +84,31 @@ impl Process {
         read(&self.output)
     }
 
+    /// Asserts that standard output has no result: nothing, or the object of a command that ended early, with the message
+    /// of standard error.
+    ///
+    /// # Panics
+    /// When it has something else.
+    #[track_caller]
+    pub fn assert_no_result(&self, code: i32) {
+        let output = self.output();
+        if output.is_empty() {
+            return;
+        }
+        let report: serde_json::Value = serde_json::from_str(&output).expect("one object");
+        assert_eq!(
+            (&report["exit_code"], &report["error"]["kind"]),
+            (&code.into(), &"usage".into()),
+            "{report}"
+        );
+        let message = report["error"]["message"].as_str().expect("a text");
+        assert!(
+            self.log_lines().iter().any(|line| line.ends_with(message)),
+            "{report}: {:?}",
+            self.log_lines()
+        );
+    }
+
     /// Returns its pid, which no other process gets before its end was seen.
     pub fn pid(&self) -> u32 {
         u32::try_from(self.pid.as_raw()).expect("pids are positive")

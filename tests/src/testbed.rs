@@ -177,6 +177,12 @@ impl Testbed {
         Push { process: self.start_sender(title, self.command(Lab::SENDER, "glancecast"), arguments) }
     }
 
+    /// Starts a push that waits for others of this machine to its group, as pushes do unless they are told not to.
+    pub fn push_in_turn(&self, title: &str, arguments: &[&str]) -> Push {
+        let command = self.command(Lab::SENDER, "glancecast");
+        Push { process: self.start_sender_with(title, command, arguments, Turns::Taken) }
+    }
+
     /// Starts a push from a prepared command, for instance one with an environment.
     pub fn push_with(&self, command: Command, arguments: &[&str]) -> Push {
         Push { process: self.start_sender("sender", command, arguments) }
@@ -223,11 +229,24 @@ impl Testbed {
         command
     }
 
-    fn start_sender(&self, title: &str, mut command: Command, arguments: &[&str]) -> Process {
+    fn start_sender(&self, title: &str, command: Command, arguments: &[&str]) -> Process {
+        self.start_sender_with(title, command, arguments, Turns::NotTaken)
+    }
+
+    fn start_sender_with(
+        &self,
+        title: &str,
+        mut command: Command,
+        arguments: &[&str],
+        turns: Turns,
+    ) -> Process {
         let known = self.known_hosts();
         command.arg("send").args(self.complete(&[(KNOWN_HOSTS, known.as_os_str())], arguments)).arg("--json");
         if !arguments.contains(&"--sender-key") {
             command.arg("--unsigned");
+        }
+        if turns == Turns::NotTaken {
+            command.arg("--no-lock");
         }
         Process::start(title, command, self.directory.path())
     }
@@ -273,6 +292,13 @@ impl Push {
         assert_eq!(end.code(), Some(report.exit_code), "the report names the exit code: {:?}", report.reason);
         (end, report)
     }
+}
+
+/// Whether pushes of this machine to one group wait for each other. Pushes at once are what several scenarios are about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Turns {
+    Taken,
+    NotTaken,
 }
 
 /// Returns all names in a directory, sorted.

@@ -192,7 +192,7 @@ pub(crate) fn refused(mut process: Process, words: &[&str]) {
     let end = process.wait(SOON);
     let lines = process.log_lines();
     assert_eq!(end.code(), Some(2), "{lines:?}");
-    assert_eq!(process.output(), "", "standard output");
+    process.assert_no_result(2);
     assert_eq!(lines.len(), 1, "exactly one line: {lines:#?}");
     for word in words {
         assert!(lines[0].contains(word), "{word:?} is not in {:?}", lines[0]);

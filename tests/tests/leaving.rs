@@ -44,7 +44,7 @@ fn a_sender_that_is_signalled_as_it_starts_says_so() {
         handles(&push.process, signal);
         push.process.signal(signal);
         let end = push.process.wait(SOON);
-        assert_eq!(end.code(), Some(1), "{signal}: {:?}", push.process.log_lines());
+        assert_eq!(end.code(), Some(128 + signal as i32), "{signal}: {:?}", push.process.log_lines());
         assert!(push.process.log_lines().iter().any(|line| line.contains("interrupted")), "{signal}");
     }
 }
@@ -87,6 +87,11 @@ fn a_sender_ended_by_sigint_leaves_nothing_visible_on_the_hosts() {
     measured!("it ended {:.3?} after the signal", the_sender_leaves(Signal::SIGINT));
 }
 
+#[test]
+fn a_sender_ended_by_sighup_leaves_nothing_visible_on_the_hosts() {
+    measured!("it ended {:.3?} after the signal", the_sender_leaves(Signal::SIGHUP));
+}
+
 /// Signals the sender in mid-transfer, checks all receivers, and returns how long the sender took to end.
 #[track_caller]
 fn the_sender_leaves(signal: Signal) -> Duration {
@@ -94,9 +99,19 @@ fn the_sender_leaves(signal: Signal) -> Duration {
     let before = push.process.age();
     push.process.signal(signal);
     let end = push.process.wait(SOON);
-    assert_eq!(end.code(), Some(1), "{:?}", push.process.log_lines());
+    assert_eq!(end.code(), Some(128 + signal as i32), "{:?}", push.process.log_lines());
     let lines = push.process.log_lines();
-    assert!(lines.iter().any(|line| line.contains("interrupted")), "no line says why: {lines:?}");
+    assert!(
+        lines.iter().any(|line| line.contains("the push was interrupted")),
+        "no line says why: {lines:?}"
+    );
+    let last = lines.last().expect("a line");
+    assert!(
+        last.contains("hosts keep what they have") && last.contains("the same command goes on"),
+        "{last}"
+    );
+    let report: serde_json::Value = serde_json::from_str(&push.process.output()).expect("the report");
+    assert_eq!(report["exit_code"], 128 + signal as i32, "{report}");
     for receiver in &mut receivers {
         receiver.process.wait_for_log("nothing is published", CLEAN_UP_TIMEOUT);
         assert!(receiver.process.runs(), "the receiver stays for the next image");

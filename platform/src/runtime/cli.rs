@@ -21,23 +21,33 @@ pub const EXIT_INCOMPLETE: u8 = 3;
 /// # Errors
 /// The exit code, after the message was printed.
 pub fn parse<T: Parser>(program: &str) -> Result<T, ExitCode> {
-    T::try_parse().map_err(|error| match error.kind() {
-        ErrorKind::DisplayHelp
-        | ErrorKind::DisplayVersion
-        | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
-            let code = if error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
-                EXIT_USAGE
-            } else {
-                EXIT_OK
-            };
-            let _ = error.print();
-            ExitCode::from(code)
-        }
-        _ => {
-            tell(&format!("{program}: {}", one_line(&error.render().to_string())));
+    T::try_parse().map_err(|error| match message(&error) {
+        None => shown(&error),
+        Some(message) => {
+            tell(&format!("{program}: {message}"));
             ExitCode::from(EXIT_USAGE)
         }
     })
+}
+
+/// Returns what is wrong with the command line as one line, with what is similar and where help is; `None` if help or the
+/// version was asked for.
+pub fn message(error: &clap::Error) -> Option<String> {
+    match error.kind() {
+        ErrorKind::DisplayHelp
+        | ErrorKind::DisplayVersion
+        | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => None,
+        _ => Some(one_line(&error.render().to_string())),
+    }
+}
+
+/// Prints the help or the version that was asked for, and returns the exit code.
+pub fn shown(error: &clap::Error) -> ExitCode {
+    let _ = error.print();
+    match error.kind() {
+        ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => ExitCode::from(EXIT_USAGE),
+        _ => ExitCode::from(EXIT_OK),
+    }
 }
 
 /// Writes a result to standard output. A reader that has left (`| head`) has seen what it wanted.
@@ -60,12 +70,29 @@ pub fn tell(line: &str) {
     let _ = writeln!(io::stderr().lock(), "{line}");
 }
 
-/// Returns the message up to the first blank line, without clap's prefix. The rest repeats the usage.
+/// Returns the message without clap's prefix and usage, its tips, and where help is.
 fn one_line(rendered: &str) -> String {
-    let message = rendered.split("\n\n").next().unwrap_or(rendered);
-    let words: Vec<&str> = message.split_whitespace().collect();
-    let line = words.join(" ");
-    line.strip_prefix("error: ").unwrap_or(&line).to_owned()
+    let mut line = String::new();
+    for paragraph in rendered.split("\n\n") {
+        let words = paragraph.split_whitespace().collect::<Vec<_>>().join(" ");
+        let (is_first, tip) = (line.is_empty(), words.strip_prefix("tip: "));
+        match (is_first, tip) {
+            (true, _) => line.push_str(words.strip_prefix("error: ").unwrap_or(&words)),
+            (false, Some(tip)) => line.push_str(&format!("; {}", tip.replace(" tip: ", "; "))),
+            (false, None) => {}
+        }
+    }
+    match usage(rendered) {
+        Some(command) => format!("{line}; see {command} --help"),
+        None => line,
+    }
+}
+
+/// Returns the command whose usage clap shows: the words before the first that is no name.
+fn usage(rendered: &str) -> Option<String> {
+    let usage = rendered.lines().find_map(|line| line.strip_prefix("Usage: "))?;
+    let is_name = |word: &&str| word.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit());
+    Some(usage.split_whitespace().take_while(is_name).collect::<Vec<_>>().join(" "))
 }
 
 #[cfg(test)]
@@ -98,5 +125,17 @@ mod tests {
             assert!(!line.contains('\n') && !line.contains("Usage"), "{line}");
             assert!(line.contains("--expect") || line.contains("--what"), "{line}");
         }
+    }
+
+    #[test]
+    fn a_slip_is_named_with_what_was_meant_and_where_help_is() {
+        let error = Args::try_parse_from(["x", "--expact", "1"]).expect_err("a slip");
+        let line = message(&error).expect("no help");
+        assert!(
+            line.starts_with("unexpected argument '--expact' found; a similar argument exists: '--expect'"),
+            "{line}"
+        );
+        assert!(line.ends_with(" --help"), "{line}");
+        assert_eq!(message(&Args::try_parse_from(["x", "--help"]).expect_err("help")), None);
     }
 }

@@ -1,4 +1,4 @@
-//! What a process needs to run: command line, clocks, randomness, files, locks, and counters of where the time goes.
+//! What a process needs to run: command line, clocks, randomness, files, locks, turns of pushes, and counters of where the time goes.
 
 pub mod cli;
 pub mod clock;
@@ -6,3 +6,4 @@ pub mod files;
 pub mod locks;
 pub mod random;
 pub mod stages;
+pub mod turn;

@@ -52,7 +52,9 @@ use std::time::Duration;
 pub use blocks::{Job, Unsent};
 pub use config::SenderConfig;
 pub use event::{JobRoom, RelayFault, Relaying, SenderEvent, SenderTimer, To, Transmit, Verdict};
-pub use hosts::{Cause, Expected, HostReceipt, HostRow, HostState, Sideline, Tally};
+pub use hosts::{
+    Cause, Expected, HostReceipt, HostRow, HostState, Lag, LagCause, Lagging, Sideline, Tally, Watch,
+};
 pub use interleave::{FinishedJob, INTERLEAVED_BLOCKS, Interleaver, NextSymbol};
 pub use one_way::OneWay;
 pub use paths::{PathAddrs, PathSet, PlanRow, PlanView, Reach, Segment, SegmentView, Via};
@@ -314,10 +316,7 @@ impl Sender {
                 }
                 Source::Proven { .. } => self.end(now, self.verdict_now()),
                 Source::Reading => {
-                    self.end(
-                        now,
-                        Verdict::Aborted("the time for the push ran out before the image was read".into()),
-                    );
+                    self.end(now, Verdict::Aborted(TIMED_OUT.into()));
                 }
             }
         }
@@ -539,12 +538,22 @@ impl Sender {
         self.hosts.tally()
     }
 
+    /// Returns the hosts that hold the push back, and why, as far as that is known; see [`Watch`].
+    pub fn watch(&self) -> Watch {
+        if self.one_way.is_some() { Watch::default() } else { self.hosts.watch(self.is_tail()) }
+    }
+
+    /// Returns when the push ends whatever is missing.
+    pub fn deadline(&self) -> Moment {
+        self.start + self.config.timeout
+    }
+
     /// One row for each host that was heard or is expected; none in one-way mode, in which nothing is known of any.
     pub fn rows(&self) -> Vec<HostRow> {
         if self.one_way.is_some() {
             return Vec::new();
         }
-        let mut rows = self.hosts.rows(self.start);
+        let mut rows = self.hosts.rows(self.start, self.config.geometry.blocks());
         for row in &mut rows {
             row.time = row.time.map(|time| time + self.pauses.until(self.start + time));
         }
@@ -589,6 +598,10 @@ fn object_bits(config: &SenderConfig) -> u64 {
 
 /// Shorter outages change nothing: a firewall that limits the rate makes many of them.
 const OUTAGE_NOTED: Duration = Duration::from_millis(100);
+
+/// The reason of a push that had too little time: `--timeout` of the command, or its default.
+const TIMED_OUT: &str = "the time for the push ran out before the image was read to its end: give it a longer --timeout, or \
+                         a higher --rate";
 
 /// Time in which every host is looked at once, for whether it is silent.
 const SILENCE_CHECK: Duration = Duration::from_secs(1);

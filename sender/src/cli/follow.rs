@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::MissedTickBehavior;
 
-use super::Failure;
+use super::failure::Failure;
 use crate::pipeline::running::Running;
 
 /// The signals that end a command in order: SIGINT, SIGTERM, and SIGHUP, unless it is to outlast its terminal (nohup(1)).
@@ -15,6 +15,26 @@ pub(super) struct Signals {
     interrupt: Signal,
     terminate: Signal,
     hangup: Option<Signal>,
+    caught: Option<Caught>,
+}
+
+/// A signal that ended a command.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Caught {
+    Interrupt,
+    Terminate,
+    Hangup,
+}
+
+impl Caught {
+    /// Returns the exit code that shells have for a program that a signal ended: 128 and its number.
+    pub(super) fn exit_code(self) -> u8 {
+        match self {
+            Self::Hangup => 129,
+            Self::Interrupt => 130,
+            Self::Terminate => 143,
+        }
+    }
 }
 
 impl Signals {
@@ -24,15 +44,22 @@ impl Signals {
             interrupt: signal(SignalKind::interrupt())?,
             terminate: signal(SignalKind::terminate())?,
             hangup: if is_ignored(hangup) { None } else { Some(signal(hangup)?) },
+            caught: None,
         })
     }
 
-    async fn next(&mut self) {
-        tokio::select! {
-            _ = self.interrupt.recv() => {}
-            _ = self.terminate.recv() => {}
-            Some(()) = async { self.hangup.as_mut()?.recv().await } => {}
-        }
+    /// Returns the first signal that came.
+    pub(super) fn caught(&self) -> Option<Caught> {
+        self.caught
+    }
+
+    async fn next(&mut self) -> Caught {
+        let caught = tokio::select! {
+            _ = self.interrupt.recv() => Caught::Interrupt,
+            _ = self.terminate.recv() => Caught::Terminate,
+            Some(()) = async { self.hangup.as_mut()?.recv().await } => Caught::Hangup,
+        };
+        *self.caught.get_or_insert(caught)
     }
 
     /// Awaits the preparation of a push or a query, unless a signal comes first.
@@ -45,7 +72,7 @@ impl Signals {
     {
         tokio::select! {
             prepared = preparation => Ok(prepared?),
-            () = self.next() => Err(Failure::Interrupted),
+            caught = self.next() => Err(Failure::Interrupted(caught)),
         }
     }
 
@@ -54,14 +81,14 @@ impl Signals {
         &mut self,
         running: &mut Running<P, R>,
         gap: Duration,
-        show: impl Fn(P),
+        mut show: impl FnMut(P),
     ) {
         let mut ticks = tokio::time::interval(gap);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             tokio::select! {
                 () = running.ended() => return,
-                () = self.next() => running.stop(),
+                _ = self.next() => running.stop(),
                 _ = ticks.tick() => show(running.progress()),
             }
         }

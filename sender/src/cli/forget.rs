@@ -18,7 +18,7 @@ pub(super) fn run(args: &HostsArgs) -> Result<u8, Failure> {
     let file = args.query.known.options().path()?;
     let names = joined(args.forget.clone())?.names();
     let forgotten = known_hosts::forget(&file, &names).map_err(RequestError::from)?;
-    match args.query.output.json {
+    match args.query.output.json() {
         true => print_outcome(&json::line(&Report::new(&file, &forgotten))),
         false => print_outcome(&text(&file, &forgotten)),
     }

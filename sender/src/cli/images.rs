@@ -4,14 +4,17 @@ use indicatif::BinaryBytes;
 use serde::Serialize;
 
 use super::args::ImagesArgs;
-use super::{Failure, block_on, print};
+use super::{Failure, block_on, print, print_list};
 use crate::openstack::{Cloud, ImageFilter, ListedImage};
-use crate::output::columns::{Side, columns};
-use crate::output::json;
+use crate::output::grid::{Cell, Column, Grid, numbers, words};
+use crate::output::terminal::output_room;
+use crate::output::width::cut_middle;
+use crate::output::{SCHEMA, json};
 use crate::request::RequestError;
 
 #[derive(Serialize)]
-struct Listing<'a> {
+struct Report<'a> {
+    schema: u32,
     glancecast: &'static str,
     images: &'a [ListedImage],
     /// The value of `--marker` for the next images, if `--limit` ended the list.
@@ -20,14 +23,16 @@ struct Listing<'a> {
 
 /// Lists the images in Glance.
 pub(super) fn run(args: &ImagesArgs) -> Result<u8, Failure> {
+    let listing = args.output.listing(&COLUMNS)?;
     let images = block_on(list(args))??;
-    if args.output.json {
+    if args.output.json() {
         let ended = args.limit.is_some_and(|limit| images.len() >= limit as usize);
         let next_marker = images.last().filter(|_| ended).map(|image| image.id.as_str());
-        let listing = Listing { glancecast: env!("CARGO_PKG_VERSION"), images: &images, next_marker };
-        print(&json::line(&listing))?;
+        let report =
+            Report { schema: SCHEMA, glancecast: env!("CARGO_PKG_VERSION"), images: &images, next_marker };
+        print(&json::line(&report))?;
     } else {
-        print(&table(&images))?;
+        print_list(&listing, &listing.text(grid(&images), output_room()), &count(&images))?;
     }
     Ok(glancecast_platform::cli::EXIT_OK)
 }
@@ -45,56 +50,58 @@ async fn list(args: &ImagesArgs) -> Result<Vec<ListedImage>, RequestError> {
     Ok(cloud.images(&filter).await?)
 }
 
-fn table(images: &[ListedImage]) -> String {
-    let rows: Vec<[String; 8]> = images.iter().map(cells).collect();
-    let mut text = columns(HEAD, SIDES, &rows);
-    text.push_str(&match images.len() {
+fn count(images: &[ListedImage]) -> String {
+    match images.len() {
         0 => "no image matches\n".to_owned(),
-        1 => "\n1 image\n".to_owned(),
-        count => format!("\n{count} images\n"),
-    });
-    text
+        1 => "1 image\n".to_owned(),
+        count => format!("{count} images\n"),
+    }
 }
 
-const HEAD: [&str; 8] =
-    ["NAME", "ID", "STATUS", "SIZE", "FORMAT", "CONTAINER", "VISIBILITY", "NOT PUSHED, AS"];
-const SIDES: [Side; 8] = {
-    let mut sides = [Side::Left; 8];
-    sides[3] = Side::Right;
-    sides
-};
+fn grid(images: &[ListedImage]) -> Grid {
+    Grid { columns: COLUMNS.to_vec(), rows: images.iter().map(cells).collect() }
+}
 
-fn cells(image: &ListedImage) -> [String; 8] {
-    let or_dash = |text: &Option<String>| text.as_deref().unwrap_or("-").to_owned();
-    [
-        cut(&or_dash(&image.name)),
-        image.id.clone(),
-        image.status.clone(),
-        image.size.map_or("-".to_owned(), |size| BinaryBytes(size).to_string()),
-        or_dash(&image.disk_format),
-        or_dash(&image.container_format),
-        or_dash(&image.visibility),
-        image.obstacle.clone().unwrap_or_default(),
+const COLUMNS: [Column; 8] = [
+    words("NAME"),
+    words("ID"),
+    words("STATUS"),
+    numbers("SIZE"),
+    words("FORMAT"),
+    words("CONTAINER"),
+    words("VISIBILITY"),
+    words("NOT PUSHED, AS"),
+];
+
+fn cells(image: &ListedImage) -> Vec<Cell> {
+    let maybe = |text: &Option<String>| text.as_deref().map_or_else(Cell::none, Cell::text);
+    let name = maybe(&image.name);
+    vec![
+        Cell { shown: cut_middle(&name.shown, NAME_COLUMNS_MAX), ..name },
+        Cell::text(image.id.as_str()),
+        Cell::text(image.status.as_str()),
+        image.size.map_or_else(Cell::none, |size| Cell::number(size, BinaryBytes(size).to_string())),
+        maybe(&image.disk_format),
+        maybe(&image.container_format),
+        maybe(&image.visibility),
+        Cell::text(image.obstacle.as_deref().unwrap_or_default()),
     ]
 }
 
-/// Cuts a long name in its middle: names of one series differ at their ends.
-fn cut(name: &str) -> String {
-    let chars: Vec<char> = name.chars().collect();
-    if chars.len() <= NAME_CHARS_MAX {
-        return name.to_owned();
-    }
-    let half = (NAME_CHARS_MAX - 2) / 2;
-    let (first, last) = (&chars[..half], &chars[chars.len() - half..]);
-    format!("{}..{}", String::from_iter(first), String::from_iter(last))
-}
-
 /// Glance allows names of 255 characters, which would make every row wider than a screen.
-const NAME_CHARS_MAX: usize = 48;
+const NAME_COLUMNS_MAX: usize = 48;
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::output::columns::Room;
+    use crate::output::formats::Listing;
+    use crate::output::width::width;
+
+    fn text(images: &[ListedImage]) -> String {
+        let list = Listing::default().text(grid(images), Room::Unbounded);
+        list + "\n" + &count(images)
+    }
 
     fn image(name: &str, size: Option<u64>) -> ListedImage {
         ListedImage {
@@ -112,7 +119,7 @@ mod tests {
 
     #[test]
     fn columns_line_up_and_numbers_stand_to_the_right() {
-        let text = table(&[image("debian", Some(3 << 30)), image("a-much-longer-name", None)]);
+        let text = self::text(&[image("debian", Some(3 << 30)), image("a-much-longer-name", None)]);
         let lines: Vec<&str> = text.lines().collect();
         let ends = |line: &str, word: &str| line.find(word).expect("it is there") + word.len();
         assert_eq!(ends(lines[0], "SIZE"), ends(lines[1], "3.00 GiB"));
@@ -125,11 +132,11 @@ mod tests {
     fn a_long_name_is_cut_in_the_table_and_whole_in_json() {
         let long = format!("{}{}-first", "n".repeat(100), "\u{1f600}".repeat(149));
         let images = [image(&long, Some(1)), image(&long.replace("first", "other"), Some(1))];
-        let text = table(&images);
-        assert!(text.lines().all(|line| line.chars().count() < 160), "{text}");
-        assert!(text.contains("-first ") && text.contains("-other ") && text.contains("nn.."), "{text}");
-        let listing = Listing { glancecast: "0", images: &images, next_marker: None };
-        let json: serde_json::Value = serde_json::from_str(&json::to_string(&listing)).expect("JSON");
+        let text = self::text(&images);
+        assert!(text.lines().all(|line| width(line) < 160), "{text}");
+        assert!(text.contains("-first ") && text.contains("-other ") && text.contains("nn…"), "{text}");
+        let report = Report { schema: SCHEMA, glancecast: "0", images: &images, next_marker: None };
+        let json: serde_json::Value = serde_json::from_str(&json::to_string(&report)).expect("JSON");
         assert_eq!(json["images"][0]["name"], long);
     }
 
@@ -140,7 +147,7 @@ mod tests {
             obstacle: Some("its container format is ovf".into()),
             ..image("packed", Some(1))
         };
-        let text = table(&[image("good", Some(1)), packed]);
+        let text = self::text(&[image("good", Some(1)), packed]);
         let lines: Vec<&str> = text.lines().collect();
         assert!(
             lines[1].ends_with("public")
@@ -151,7 +158,7 @@ mod tests {
 
     #[test]
     fn a_name_cannot_steer_the_terminal() {
-        let text = table(&[image("evil\u{1b}[2J\nname", None)]);
+        let text = self::text(&[image("evil\u{1b}[2J\nname", None)]);
         assert!(!text.contains('\u{1b}') && text.lines().count() == 4, "{text:?}");
     }
 }

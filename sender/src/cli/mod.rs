@@ -1,6 +1,8 @@
 //! The command line: options, signals, standard output, exit codes.
 
 pub mod args;
+mod config;
+mod failure;
 mod follow;
 mod forget;
 mod images;
@@ -8,20 +10,27 @@ mod keygen;
 mod query;
 mod rekey;
 mod send;
+mod settle;
+mod turn;
 
 use std::io;
 use std::process::ExitCode;
 
+pub use crate::output::status_line::AboveTheLine;
 use args::{Args, Command};
+use failure::Failure;
 use glancecast_platform::cli;
-use glancecast_proto::wire::printable;
 use query::Enrol;
 
+pub use settle::parse;
+
 use crate::openstack::Namesakes;
-use crate::request::{ErrorKind, QueryKind, RequestError};
+use crate::output::formats::Listing;
+use crate::request::QueryKind;
 
 /// Runs a command and returns its exit code.
 pub fn run(args: Args) -> ExitCode {
+    let (places, wants_json) = (args.places, args.command.wants_json());
     let result = match args.command {
         Command::Send(args) => send::run(*args),
         Command::Images(args) => images::run(&args),
@@ -30,56 +39,19 @@ pub fn run(args: Args) -> ExitCode {
             let enrol = if args.enroll { Enrol::Yes } else { Enrol::No };
             query::run(args.query, QueryKind::Hosts, Namesakes::Refused, enrol)
         }
-        Command::Status(args) => query::about_image(*args, QueryKind::Status),
+        Command::Status(args) => query::status(*args),
         Command::Verify(args) => query::about_image(*args, QueryKind::Verify),
         Command::Unpin(args) => query::about_image(*args, QueryKind::Unpin),
         Command::Rekey(args) => rekey::run(*args),
         Command::Keygen(args) => keygen::run(&args),
+        Command::Config(args) => config::run(&args, &places),
     };
     ExitCode::from(result.unwrap_or_else(|failure| {
-        cli::tell(&format!("glancecast: {}", failure.message()));
-        failure.code()
+        let problem = failure.problem();
+        // What cannot be written does not become readable as JSON.
+        problem.print(wants_json && !matches!(failure, Failure::Output(_)));
+        problem.code
     }))
-}
-
-/// A command that ended early.
-#[derive(Debug, thiserror::Error)]
-enum Failure {
-    #[error(transparent)]
-    Request(#[from] RequestError),
-    #[error(transparent)]
-    Keys(#[from] keygen::KeysError),
-    #[error("interrupted before anything was sent")]
-    Interrupted,
-    #[error("interrupted: the replacement of the key goes on where it is with: glancecast rekey --resume")]
-    RekeyInterrupted,
-    /// What was asked for was done, and nobody can read what came of it.
-    #[error("the result cannot be written to standard output: {0}")]
-    Output(io::Error),
-    /// The system cannot provide a runtime or signal handlers.
-    #[error(transparent)]
-    System(#[from] io::Error),
-}
-
-impl Failure {
-    fn code(&self) -> u8 {
-        match self {
-            Self::Keys(_) => cli::EXIT_USAGE,
-            Self::Request(error) if error.kind() == ErrorKind::Usage => cli::EXIT_USAGE,
-            Self::Request(_)
-            | Self::Interrupted
-            | Self::RekeyInterrupted
-            | Self::Output(_)
-            | Self::System(_) => cli::EXIT_FAILED,
-        }
-    }
-
-    /// Returns the error as one printable line: parts of it are untrusted text, such as Glance's.
-    fn message(&self) -> String {
-        let mut message = printable(&self.to_string());
-        message.truncate(message.floor_char_boundary(MESSAGE_BYTES_MAX));
-        message
-    }
 }
 
 /// Prints the result of a command.
@@ -89,8 +61,25 @@ fn print(text: &str) -> Result<(), Failure> {
 
 /// Prints the result of a command that has changed something: its exit code says how that went, and stays what it is.
 fn print_outcome(text: &str) {
-    if let Err(failure) = print(text) {
+    tell_failure(print(text));
+}
+
+/// Tells that the result of such a command was not printed.
+fn tell_failure(printed: Result<(), Failure>) {
+    if let Err(failure) = printed {
         cli::tell(&format!("glancecast: {}", failure.message()));
+    }
+}
+
+/// Prints a list, and what is to be known besides its rows. A list for programs has standard output to itself.
+fn print_list(listing: &Listing, list: &str, below: &str) -> Result<(), Failure> {
+    match (listing.is_table(), list.is_empty() || below.is_empty()) {
+        (true, true) => print(&format!("{list}{below}")),
+        (true, false) => print(&format!("{list}\n{below}")),
+        (false, _) => {
+            below.lines().for_each(cli::tell);
+            print(list)
+        }
     }
 }
 
@@ -101,6 +90,3 @@ fn block_on<F: Future>(future: F) -> io::Result<F::Output> {
     runtime.shutdown_background();
     Ok(output)
 }
-
-/// A few lines of a terminal.
-const MESSAGE_BYTES_MAX: usize = 4000;

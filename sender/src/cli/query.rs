@@ -5,13 +5,16 @@ use std::time::Duration;
 use glancecast_platform::cli;
 use glancecast_platform::known_hosts::Occasion;
 
-use super::args::{ImageQueryArgs, QueryArgs};
+use super::args::{ImageQueryArgs, QueryArgs, StatusArgs};
 use super::follow::Signals;
-use super::{Failure, block_on, print};
+use super::{Failure, block_on, print, print_list};
 use crate::openstack::Namesakes;
+use crate::output::grid::Column;
+use crate::output::inventory;
 use crate::output::progress::verifying;
 use crate::output::query_report::Report;
-use crate::output::query_table::table;
+use crate::output::query_table::{COPIES, HOSTS, UNPINNED, below, list};
+use crate::output::terminal::output_room;
 use crate::output::{json, notices};
 use crate::request::{QueryKind, Told};
 
@@ -22,6 +25,15 @@ pub(super) enum Enrol {
     No,
 }
 
+/// What is shown of the answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum View {
+    /// The hosts, or their copies of the image.
+    Rows,
+    /// The images that lie on the hosts.
+    Images,
+}
+
 /// Asks the hosts and prints the result.
 pub(super) fn run(
     args: QueryArgs,
@@ -29,7 +41,15 @@ pub(super) fn run(
     namesakes: Namesakes,
     enrol: Enrol,
 ) -> Result<u8, Failure> {
-    block_on(ask(args, kind, namesakes, enrol))?
+    block_on(ask(args, kind, namesakes, enrol, View::Rows))?
+}
+
+/// Asks about the copies of an image, or for all that the hosts hold.
+pub(super) fn status(args: StatusArgs) -> Result<u8, Failure> {
+    match args.of_image() {
+        Ok(args) => about_image(args, QueryKind::Status),
+        Err(args) => block_on(ask(args, QueryKind::Hosts, Namesakes::Refused, Enrol::No, View::Images))?,
+    }
 }
 
 /// Asks about the copies of an image.
@@ -38,8 +58,16 @@ pub(super) fn about_image(args: ImageQueryArgs, kind: fn(String) -> QueryKind) -
     run(args.query, kind(args.image), namesakes, Enrol::No)
 }
 
-async fn ask(args: QueryArgs, kind: QueryKind, namesakes: Namesakes, enrol: Enrol) -> Result<u8, Failure> {
-    let json = args.output.json;
+async fn ask(
+    args: QueryArgs,
+    kind: QueryKind,
+    namesakes: Namesakes,
+    enrol: Enrol,
+    view: View,
+) -> Result<u8, Failure> {
+    let json = args.output.json();
+    let columns = if view == View::Images { &inventory::COLUMNS[..] } else { columns(&kind) };
+    let listing = args.output.listing(columns)?;
     let mut signals = Signals::listen()?;
     let request = args.request(kind, namesakes)?;
     let mut query = signals.or(request.start()).await?;
@@ -64,11 +92,26 @@ async fn ask(args: QueryArgs, kind: QueryKind, namesakes: Namesakes, enrol: Enro
         request.known_hosts.remember(&result.answers.first_uses, Occasion::Enrolled).tell(Told::Always);
     }
     tracing::debug!("discarded datagrams from hosts by reason: {}", result.answers.discards);
-    match json {
-        true => print(&json::line(&Report::new(&result)))?,
-        false => print(&table(&result))?,
+    match (json, view) {
+        (true, _) => print(&json::line(&Report::new(&result)))?,
+        (false, View::Rows) => {
+            print_list(&listing, &list(&result, &listing, output_room()), &below(&result))?;
+        }
+        (false, View::Images) => {
+            let images = listing.text(inventory::grid(&result), output_room());
+            print_list(&listing, &images, &inventory::below(&result))?;
+        }
     }
     Ok(result.exit_code())
+}
+
+/// Returns the columns of the list of a query.
+fn columns(kind: &QueryKind) -> &'static [Column] {
+    match kind {
+        QueryKind::Hosts => &HOSTS,
+        QueryKind::Status(_) | QueryKind::Verify(_) => &COPIES,
+        QueryKind::Unpin(_) => &UNPINNED,
+    }
 }
 
 const PROGRESS_GAP: Duration = Duration::from_secs(5);

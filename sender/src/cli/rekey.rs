@@ -16,7 +16,7 @@ async fn rekey(args: RekeyArgs) -> Result<u8, Failure> {
     let request = args.request()?;
     let mut signals = Signals::listen()?;
     let result = match signals.or(request.run()).await {
-        Err(Failure::Interrupted) => return Err(Failure::RekeyInterrupted),
+        Err(Failure::Interrupted(caught)) => return Err(Failure::RekeyInterrupted(caught)),
         result => result?,
     };
     match json {

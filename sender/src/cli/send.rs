@@ -8,74 +8,195 @@ use glancecast_proto::sender::Verdict;
 use glancecast_proto::wire::printable;
 
 use super::args::SendArgs;
-use super::follow::Signals;
-use super::{Failure, block_on, print_outcome};
+use super::follow::{Caught, Signals};
+use super::turn::{self, IfTaken};
+use super::{Failure, block_on, print_list, print_outcome, tell_failure};
+use crate::output::events::{Events, Lines};
+use crate::output::formats::Listing;
 use crate::output::plan::{Planned, explain};
+use crate::output::preflight::Preflight;
 use crate::output::progress::{Bar, Bars, Preparation};
-use crate::output::push_report::{Refused, Report};
-use crate::output::push_table::{confirmations, table};
+use crate::output::push_report::Report;
+use crate::output::push_table::{COLUMNS, confirmations, list, summary};
+use crate::output::terminal::output_room;
 use crate::output::{json, notices};
-use crate::request::{PushPlan, Told};
+use crate::pipeline::push::Progress;
+use crate::request::{PushPlan, PushRequest, QueuedPush, RequestError, Told};
 
-/// Pushes an image and prints the result.
-pub(super) fn run(args: SendArgs) -> Result<u8, Failure> {
-    let json = args.output.json;
-    let result = block_on(send(args))?;
-    if let (Err(failure @ Failure::Request(error)), true) = (&result, json)
-        && let Some(rule) = error.rule()
-    {
-        print_outcome(&json::line(&Refused::new(rule, failure.code(), &failure.message())));
+/// Pushes one image after the other, and prints the result of each.
+pub(super) fn run(mut args: SendArgs) -> Result<u8, Failure> {
+    let mut lines = events(&mut args)?;
+    let result = block_on(send(args, lines.as_mut()))?;
+    if let (Err(failure), Some(lines)) = (&result, &mut lines) {
+        lines.fail(failure.code(), &failure.message());
+    }
+    if let Some(lines) = lines {
+        lines.close();
     }
     result
 }
 
-async fn send(args: SendArgs) -> Result<u8, Failure> {
-    let (json, quiet) = (args.output.json, args.quiet);
+/// Opens what events are written to, if somebody follows them.
+fn events(args: &mut SendArgs) -> Result<Option<Lines>, Failure> {
+    let Some(path) = args.events.take() else { return Ok(None) };
+    let is_output = path.as_os_str() == "-";
+    if is_output && (args.output.json() || !args.output.is_plain()) {
+        return Err(RequestError::EventsAndMore.into());
+    }
+    args.lists = !is_output;
+    Ok(Some(Lines::open(&path).map_err(|error| RequestError::Events { path, error })?))
+}
+
+async fn send(args: SendArgs, mut lines: Option<&mut Lines>) -> Result<u8, Failure> {
+    let (json, quiet, lists) = (args.output.json(), args.quiet, args.lists);
     let looked_at = match (args.dry_run, args.explain) {
         (true, _) => LookedAt::Only,
         (false, true) => LookedAt::First,
         (false, false) => LookedAt::Never,
     };
-    let bars = if json || quiet { Bars::Off } else { Bars::OnTerminal };
+    let bars = if json || quiet { Bars::Off } else { Bars::of_errors() };
+    let listing = args.output.listing(&COLUMNS)?;
     let mut signals = Signals::listen()?;
-    let request = args.request()?;
+    let ask = args.ask;
+    let manner =
+        Manner { ask, json, quiet, lists, looked_at, bars, listing: &listing, if_taken: args.if_taken() };
+    let queue = signals.or(args.queue()?.resolve()).await?;
+    let (count, mut worst) = (queue.len(), cli::EXIT_OK);
+    for (i, QueuedPush { label, request }) in queue.into_iter().enumerate() {
+        if count == 1 {
+            return push(&request, &label, manner, &mut signals, lines).await;
+        }
+        if !quiet {
+            cli::tell(&format!("glancecast: image {} of {count}: {label}", i + 1));
+        }
+        let code = match push(&request, &label, manner, &mut signals, lines.as_deref_mut()).await {
+            Ok(code) => code,
+            Err(failure @ (Failure::Interrupted(_) | Failure::System(_))) => return Err(failure),
+            Err(failure) => {
+                let problem = failure.problem();
+                problem.print(json);
+                if let Some(lines) = &mut lines {
+                    lines.fail(problem.code, &problem.message);
+                }
+                problem.code
+            }
+        };
+        worst = worse(worst, code);
+        if signals.caught().is_some() {
+            break;
+        }
+    }
+    Ok(worst)
+}
+
+/// Returns the code that says more: that something was wrong, then that it failed, then that hosts are missing. A signal
+/// ends all.
+fn worse(one: u8, other: u8) -> u8 {
+    let rank = |code: u8| match code {
+        cli::EXIT_OK => 0,
+        cli::EXIT_INCOMPLETE => 1,
+        cli::EXIT_FAILED => 2,
+        cli::EXIT_USAGE => 3,
+        _ => 4,
+    };
+    if rank(other) > rank(one) { other } else { one }
+}
+
+/// How a push is run and what is printed of it.
+#[derive(Clone, Copy)]
+struct Manner<'a> {
+    /// Whether hosts are asked before nothing is sent.
+    ask: bool,
+    json: bool,
+    quiet: bool,
+    /// Whether standard output gets the list of hosts.
+    lists: bool,
+    listing: &'a Listing,
+    looked_at: LookedAt,
+    bars: Bars,
+    if_taken: IfTaken,
+}
+
+/// Pushes one image and prints the result.
+async fn push(
+    request: &PushRequest,
+    label: &str,
+    manner: Manner<'_>,
+    signals: &mut Signals,
+    lines: Option<&mut Lines>,
+) -> Result<u8, Failure> {
+    let Manner { ask, json, quiet, lists, listing, looked_at, bars, if_taken } = manner;
+    let _turn = match request.options().network.destinations.group() {
+        Some(group) if looked_at != LookedAt::Only => signals.or(turn::wait(group, label, if_taken)).await?,
+        _ => None,
+    };
     let preparation = Preparation::new(bars);
     let prepared = signals.or(request.prepare(&preparation.observer())).await;
     preparation.clear();
     let prepared = prepared?;
-    if bars == Bars::OnTerminal {
+    if bars != Bars::Off {
         cli::tell(notices::intro(request.options(), &prepared.plan).trim_end());
     }
     for text in notices::warnings(request.options(), &prepared) {
         tracing::warn!("{text}");
     }
-    if looked_at != LookedAt::Never {
+    if looked_at != LookedAt::Never && !(ask && json) {
         show_plan(&prepared.plan, looked_at, json);
     }
     if looked_at == LookedAt::Only {
-        return Ok(cli::EXIT_OK);
+        return match ask {
+            true => preflight(&prepared.plan, json, signals).await,
+            false => Ok(cli::EXIT_OK),
+        };
     }
-    let bar = Bar::new(&prepared.plan, bars);
+    let mut bar = Bar::new(&prepared.plan, bars);
     let mut push = prepared.start()?;
-    signals.follow(&mut push.running, TICK, |progress| bar.show(&progress)).await;
+    let mut events = lines.map(|lines| Events::new(lines, &push.plan));
+    let show = |progress: Progress| {
+        bar.show(&progress);
+        if let Some(events) = &mut events {
+            events.show(&progress);
+        }
+    };
+    signals.follow(&mut push.running, TICK, show).await;
     bar.clear();
-    let result = push.finish().await;
+    let progress = push.running.progress();
+    let mut result = push.finish().await;
+    result.interrupted = signals.caught().map(Caught::exit_code);
+    if let Some(mut events) = events {
+        events.show(&progress);
+        events.finish(&result);
+    }
     let told = if quiet { Told::IfWrong } else { Told::Always };
     request.options().known_hosts.remember(&result.outcome.first_uses, Occasion::FirstUse).tell(told);
     let verdict = &result.outcome.verdict;
     if json {
         print_outcome(&json::line(&Report::new(&result)));
-    } else if !(quiet && *verdict == Verdict::Complete) {
-        print_outcome(&table(&result));
+    } else if lists && !(quiet && *verdict == Verdict::Complete) {
+        tell_failure(print_list(listing, &list(&result, listing, output_room()), &summary(&result)));
     }
     if let (Verdict::Aborted(_) | Verdict::GivenUp(_), Some(reason)) = (verdict, result.reason()) {
         cli::tell(&format!("glancecast: {}", printable(&reason)));
     }
-    if !json {
-        print_outcome(&confirmations(&result));
+    if result.interrupted == Some(result.exit_code()) {
+        cli::tell(GOES_ON);
+    }
+    if !json && lists {
+        tell_failure(print_list(listing, "", &confirmations(&result)));
     }
     tracing::debug!("discarded datagrams from hosts by reason: {}", result.outcome.discards);
     Ok(result.exit_code())
+}
+
+/// Asks the hosts of a push that is not made, and prints which could not take part in it.
+async fn preflight(plan: &PushPlan, json: bool, signals: &mut Signals) -> Result<u8, Failure> {
+    let answers = signals.or(plan.ask_hosts()).await?;
+    let found = Preflight::new(&plan.config, &answers);
+    match json {
+        true => print_outcome(&json::line(&Planned::with_hosts(plan, &plan.view(), &found))),
+        false => print_outcome(&found.text()),
+    }
+    Ok(if found.is_well() { cli::EXIT_OK } else { cli::EXIT_INCOMPLETE })
 }
 
 /// Whether the plan of a push is looked at.
@@ -98,4 +219,21 @@ fn show_plan(plan: &PushPlan, looked_at: LookedAt, json: bool) {
     }
 }
 
+/// What an operator may fear to have lost.
+const GOES_ON: &str = "glancecast: interrupted; hosts keep what they have (keep_unfinished, a day), and the same command goes on \
+                       from there";
 const TICK: Duration = Duration::from_millis(100);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_exit_code_of_several_pushes_is_the_worst() {
+        for (codes, worst) in
+            [(&[0, 0][..], 0), (&[0, 3, 0], 3), (&[1, 3], 1), (&[3, 1, 2, 0], 2), (&[3, 130], 130)]
+        {
+            assert_eq!(codes.iter().copied().fold(0, worse), worst, "{codes:?}");
+        }
+    }
+}

@@ -1,24 +1,48 @@
 //! Output for people and scripts: progress, tables and JSON reports of pushes and queries.
 
 pub(crate) mod columns;
+pub(crate) mod crowd;
+pub(crate) mod events;
+pub(crate) mod formats;
+pub(crate) mod grid;
+pub(crate) mod inventory;
 pub(crate) mod json;
 pub(crate) mod notices;
 pub(crate) mod plan;
+pub(crate) mod preflight;
 pub(crate) mod progress;
 pub(crate) mod push_report;
 pub(crate) mod push_table;
+mod query_crowd;
 pub(crate) mod query_report;
 pub(crate) mod query_table;
 pub(crate) mod rekey_report;
+pub(crate) mod status_line;
+pub(crate) mod terminal;
+pub(crate) mod width;
+
+#[cfg(test)]
+mod screens;
 
 use std::time::Duration;
 
 use glancecast_proto::wire::printable;
 use serde::Serialize;
 
+use self::grid::Cell;
 use crate::pipeline::line::OutageReport;
 use crate::request::LeftOut;
 use crate::request::alike::Hint;
+
+/// Whether each host has a row in a table.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Rows {
+    /// If there are at most [`crowd::ROWS_MAX`]; else what they have in common.
+    #[default]
+    IfFew,
+    /// However many there are.
+    All,
+}
 
 /// A host that was chosen by its aggregate or zone, and is not waited for.
 #[derive(Serialize)]
@@ -47,19 +71,17 @@ impl<'a> HintReport<'a> {
 }
 
 /// Returns rows for the hosts that are not waited for, and have no row of their own as they did not answer.
-fn skipped_rows<const N: usize>(left_out: &LeftOut, has_row: impl Fn(&str) -> bool) -> Vec<[String; N]> {
+fn skipped_rows(columns: usize, left_out: &LeftOut, has_row: impl Fn(&str) -> bool) -> Vec<Vec<Cell>> {
     let silent = left_out.all().filter(|(name, _)| !has_row(name));
-    silent.map(|(name, why)| bare_row(name, "skipped", why)).collect()
+    silent.map(|(name, why)| bare_row(columns, name, "skipped", why)).collect()
 }
 
-/// Returns the row of a host of which only the state is known: dashes between the state and the reason.
-fn bare_row<const N: usize>(name: &str, state: &str, why: &str) -> [String; N] {
-    std::array::from_fn(|i| match i {
-        0 => name.to_owned(),
-        1 => state.to_owned(),
-        i if i == N - 1 => why.to_owned(),
-        _ => dash(),
-    })
+/// Returns the row of a host of which only the state is known: no values between the state and the reason.
+fn bare_row(columns: usize, name: &str, state: &str, why: &str) -> Vec<Cell> {
+    let mut row = vec![Cell::text(name), Cell::text(state)];
+    row.resize(columns - 1, Cell::none());
+    row.push(Cell::text(why));
+    row
 }
 
 /// When the network of this machine took nothing.
@@ -87,6 +109,9 @@ fn outages(report: &OutageReport) -> String {
     let (seconds, reason) = (time.as_secs_f64(), printable(reason.as_deref().unwrap_or_default()));
     format!("the network of this machine took nothing for {seconds:.1} s, {times}: {reason}\n")
 }
+
+/// The version of the JSON reports: the same for as long as fields are only added (docs/json.md).
+pub(crate) const SCHEMA: u32 = 1;
 
 /// Returns the cell of an unknown value.
 fn dash() -> String {

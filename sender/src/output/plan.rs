@@ -4,15 +4,18 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 use std::net::{IpAddr, SocketAddr};
 
+use glancecast_platform::cli;
 use glancecast_platform::units::Rate;
 use glancecast_proto::relay::Prefix;
-use glancecast_proto::sender::{PlanRow, PlanView};
+use glancecast_proto::sender::{Expected, PlanRow, PlanView};
 use glancecast_proto::wire::printable;
 use indicatif::BinaryBytes;
 use serde::Serialize;
 
-use super::columns::{Side, columns};
+use super::columns::{Room, Side, columns};
+use super::preflight::Preflight;
 use super::{dash, seconds};
+use crate::hosts::ranges::fold;
 use crate::request::PushPlan;
 
 /// Returns the plan of a push that is to begin, for people.
@@ -20,7 +23,10 @@ pub(crate) fn explain(plan: &PushPlan, view: &PlanView) -> String {
     let reach = &plan.config.reach;
     let mut text = String::new();
     let bytes = plan.config.geometry.object_bytes();
-    let _ = writeln!(text, "plan: {} to {}", BinaryBytes(bytes), ways(plan, view));
+    let _ = writeln!(text, "plan: {}, {} to {}", plan.config.name, BinaryBytes(bytes), ways(plan, view));
+    if let Expected::Named(names) = &plan.config.expected {
+        let _ = writeln!(text, "for {}: {}", counted(names.len(), "host"), fold(names));
+    }
     if let Some(rate) = Rate::from_bits(view.rate) {
         let time = view.time.map_or_else(String::new, |time| {
             format!(": {} in about {:.1} s", BinaryBytes(bytes), time.as_secs_f64())
@@ -32,7 +38,7 @@ pub(crate) fn explain(plan: &PushPlan, view: &PlanView) -> String {
             plan.interface.name
         );
     }
-    text.push_str(&columns(HEAD, SIDES, &rows(reach.group, view)));
+    text.push_str(&columns(Room::Unbounded, HEAD, SIDES, &rows(reach.group, view)));
     if reach.group.is_some() && !reach.hosts.is_empty() {
         let networks = networks(reach.hosts.iter().map(|(_, addr)| addr.ip()));
         let how = if reach.relays { "one relay in each network" } else { "a copy for each host" };
@@ -179,9 +185,17 @@ pub(crate) struct Planned<'a> {
     plan: PlanReport,
     addresses: BTreeMap<&'a str, String>,
     missing_addresses: BTreeMap<&'a str, String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    answers: Option<&'a Preflight>,
 }
 
 impl<'a> Planned<'a> {
+    /// Returns the plan with what the hosts answered.
+    pub(crate) fn with_hosts(plan: &'a PushPlan, view: &PlanView, answers: &'a Preflight) -> Self {
+        let exit_code = if answers.is_well() { cli::EXIT_OK } else { cli::EXIT_INCOMPLETE };
+        Self { exit_code, answers: Some(answers), ..Self::new(plan, view) }
+    }
+
     pub(crate) fn new(plan: &'a PushPlan, view: &PlanView) -> Self {
         let config = &plan.config;
         let addresses = config.reach.hosts.iter().map(|(name, addr)| (name.as_str(), addr.to_string()));
@@ -200,6 +214,7 @@ impl<'a> Planned<'a> {
             plan: PlanReport::of(view),
             addresses: addresses.collect(),
             missing_addresses: missing.collect(),
+            answers: None,
         }
     }
 }

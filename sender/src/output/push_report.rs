@@ -1,22 +1,28 @@
 //! The JSON report of a push: one object, for scripts. docs/json.md describes its fields.
 
+use std::collections::BTreeMap;
+
 use glancecast_platform::stages::StageTime;
 use glancecast_proto::hex::Hex;
 use glancecast_proto::ids::HostName;
-use glancecast_proto::sender::{HostReceipt, HostRow, Pace, Verdict, Via};
+use glancecast_proto::sender::{Expected, HostReceipt, HostRow, Pace, Verdict, Via};
 use glancecast_proto::wire::{BaseName, Outcome, Pin};
 use serde::Serialize;
 
+use super::crowd::Cause;
 use super::plan::PlanReport;
-use super::{HintReport, Outages, Skipped, seconds};
+use super::push_table::{causes, spread};
+use super::query_report::{after, rfc3339};
+use super::{HintReport, Outages, SCHEMA, Skipped, seconds};
+use crate::hosts::ranges::fold;
 use crate::pipeline::content::{ContentCounts, Spared};
 use crate::pipeline::relays::LostRelay;
 use crate::pipeline::wire_counts::WireCounts;
-use crate::request::alike::Hints;
 use crate::request::{Confirmation, PushPlan, PushResult};
 
 #[derive(Serialize)]
 pub(crate) struct Report<'a> {
+    schema: u32,
     glancecast: &'static str,
     outcome: &'static str,
     exit_code: u8,
@@ -36,6 +42,8 @@ pub(crate) struct Report<'a> {
     spared: Spared,
     root: Option<String>,
     seconds: f64,
+    started: Option<String>,
+    finished: Option<String>,
     rate_bits_per_second: u64,
     rate_adapts: bool,
     wire: Wire,
@@ -43,26 +51,10 @@ pub(crate) struct Report<'a> {
     outages: Outages<'a>,
     plan: PlanReport,
     lost_relays: Vec<Lost<'a>>,
+    summary: Summary<'a>,
     hosts: Vec<Host<'a>>,
     skipped: Vec<Skipped<'a>>,
     confirm: Option<&'a [Confirmation]>,
-}
-
-/// The report of an image that was refused before anything was sent.
-#[derive(Serialize)]
-pub(crate) struct Refused<'a> {
-    glancecast: &'static str,
-    outcome: &'static str,
-    exit_code: u8,
-    reason: &'a str,
-    rule: &'static str,
-}
-
-impl<'a> Refused<'a> {
-    /// Returns the report of an image that breaks `rule`, with the message.
-    pub(crate) fn new(rule: &'static str, exit_code: u8, reason: &'a str) -> Self {
-        Self { glancecast: env!("CARGO_PKG_VERSION"), outcome: "refused", exit_code, reason, rule }
-    }
 }
 
 #[derive(Serialize)]
@@ -126,6 +118,8 @@ struct Lost<'a> {
 #[derive(Serialize)]
 struct Host<'a> {
     name: &'a str,
+    expected: bool,
+    address: Option<String>,
     state: &'static str,
     reason: Option<&'a str>,
     hint: Option<HintReport<'a>>,
@@ -177,6 +171,7 @@ impl<'a> Report<'a> {
         let geometry = config.geometry;
         let total = outcome.counts.total();
         Self {
+            schema: SCHEMA,
             glancecast: env!("CARGO_PKG_VERSION"),
             outcome: word(&outcome.verdict),
             exit_code: result.exit_code(),
@@ -207,6 +202,8 @@ impl<'a> Report<'a> {
             spared: outcome.spared,
             root: outcome.root.map(|root| root.to_string()),
             seconds: seconds(outcome.time),
+            started: rfc3339(config.started),
+            finished: rfc3339(after(config.started, outcome.time)),
             rate_bits_per_second: config.pace.cap().bits(),
             rate_adapts: matches!(config.pace, Pace::Auto { .. }),
             wire: Wire {
@@ -219,9 +216,48 @@ impl<'a> Report<'a> {
             outages: Outages::of(&outcome.outages),
             plan: PlanReport::of(&outcome.reached.plan),
             lost_relays: outcome.reached.lost.iter().map(Lost::new).collect(),
-            hosts: outcome.rows.iter().map(|row| Host::new(row, &result.hints)).collect(),
+            summary: Summary::new(result),
+            hosts: outcome.rows.iter().map(|row| Host::new(row, result)).collect(),
             skipped: Skipped::of(&plan.targets.left_out),
             confirm: confirmations.as_deref(),
+        }
+    }
+}
+
+/// The hosts in a few numbers.
+#[derive(Serialize)]
+struct Summary<'a> {
+    expected: Option<usize>,
+    holding: usize,
+    holding_unexpected: usize,
+    answered: usize,
+    missing: String,
+    states: BTreeMap<&'static str, usize>,
+    median_seconds: Option<f64>,
+    slowest_seconds: Option<f64>,
+    slowest_host: Option<&'a str>,
+    causes: Vec<Cause>,
+}
+
+impl<'a> Summary<'a> {
+    fn new(result: &'a PushResult) -> Self {
+        let (rows, standing) = (&result.outcome.rows, result.standing());
+        let mut states = BTreeMap::new();
+        for row in rows {
+            *states.entry(row.state.name()).or_default() += 1;
+        }
+        let spread = spread(rows);
+        Self {
+            expected: standing.expected,
+            holding: standing.holding,
+            holding_unexpected: standing.more,
+            answered: standing.answered,
+            missing: fold(&standing.missing),
+            states,
+            median_seconds: spread.as_ref().map(|spread| seconds(spread.median)),
+            slowest_seconds: spread.as_ref().map(|spread| seconds(spread.slowest)),
+            slowest_host: spread.map(|spread| spread.host),
+            causes: causes(result),
         }
     }
 }
@@ -233,9 +269,12 @@ impl Stage {
 }
 
 impl<'a> Host<'a> {
-    fn new(row: &'a HostRow, hints: &'a Hints) -> Self {
+    fn new(row: &'a HostRow, result: &'a PushResult) -> Self {
+        let hints = &result.hints;
         Self {
             name: row.name.as_str(),
+            expected: matches!(&result.plan.config.expected, Expected::Named(names) if names.contains(&row.name)),
+            address: row.addr.map(|addr| addr.ip().to_string()),
             state: row.state.name(),
             reason: row.reason.as_deref(),
             hint: hints.get(&row.name).map(HintReport::of),
@@ -291,7 +330,8 @@ fn way_host(via: &Via) -> Option<&str> {
     }
 }
 
-fn word(verdict: &Verdict) -> &'static str {
+/// Returns the word for a verdict.
+pub(super) fn word(verdict: &Verdict) -> &'static str {
     match verdict {
         Verdict::Complete => "complete",
         Verdict::Unknown => "unknown",

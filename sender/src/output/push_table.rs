@@ -1,42 +1,55 @@
-//! The table of a push, for people.
+//! The table of a push, for people: a row for each host, or above [`ROWS_MAX`] hosts what they have in common; then a summary.
 
 use std::fmt::Write;
+use std::time::Duration;
 
 use glancecast_platform::units::Rate;
 use glancecast_proto::sender::{HostRow, HostState, Verdict, Via};
 use glancecast_proto::wire::printable;
 use indicatif::{BinaryBytes, HumanCount};
 
-use super::columns::{Side, columns};
-use super::{dash, outages, skipped_rows};
+use super::columns::Room;
+use super::crowd::{self, Cause, Odd, ROWS_MAX};
+use super::formats::Listing;
+use super::grid::{Cell, Column, Grid, numbers, words};
+use super::{Rows, outages, seconds, skipped_rows};
 use crate::pipeline::push::Outcome;
 use crate::pipeline::relays::LostRelay;
 use crate::request::{Confirmation, EXISTING, PushResult};
 
-/// Returns all hosts with their results, those that were left out, and a summary.
-pub(crate) fn table(result: &PushResult) -> String {
+/// Returns all hosts with their results and those that were left out, or what they have in common.
+pub(crate) fn list(result: &PushResult, listing: &Listing, room: Room) -> String {
     let hosts = &result.outcome.rows;
-    let mut rows: Vec<[String; 8]> = hosts.iter().map(|row| cells(row, result)).collect();
-    let has_row = |host: &str| hosts.iter().any(|row| row.name.as_str() == host);
-    rows.extend(skipped_rows(&result.plan.targets.left_out, has_row));
-    let mut text = columns(HEAD, SIDES, &rows);
-    if !rows.is_empty() {
-        text.push('\n');
+    let left_out = &result.plan.targets.left_out;
+    match listing.rows() {
+        Rows::IfFew if hosts.len() + left_out.all().count() > ROWS_MAX => crowd(result, room),
+        Rows::IfFew | Rows::All => {
+            let mut rows: Vec<Vec<Cell>> = hosts.iter().map(|row| cells(row, result)).collect();
+            let has_row = |host: &str| hosts.iter().any(|row| row.name.as_str() == host);
+            rows.extend(skipped_rows(COLUMNS.len(), left_out, has_row));
+            listing.text(Grid { columns: COLUMNS.to_vec(), rows }, room)
+        }
     }
-    text.push_str(&summary(result));
-    text
 }
 
-const HEAD: [&str; 8] = ["HOST", "STATE", "VIA", "TIME", "LOST", "REPAIRED", "RECEIVED", "WHY"];
-const SIDES: [Side; 8] =
-    [Side::Left, Side::Left, Side::Left, Side::Right, Side::Right, Side::Right, Side::Right, Side::Left];
+/// The columns of the list.
+pub(crate) const COLUMNS: [Column; 8] = [
+    words("HOST"),
+    words("STATE"),
+    words("VIA"),
+    numbers("TIME"),
+    numbers("LOST"),
+    numbers("REPAIRED"),
+    numbers("RECEIVED"),
+    words("WHY"),
+];
 
-fn cells(row: &HostRow, result: &PushResult) -> [String; 8] {
+fn cells(row: &HostRow, result: &PushResult) -> Vec<Cell> {
     let totals = &row.totals;
-    let heard = row.time.is_some();
-    let count = |value: u64| if heard { HumanCount(value).to_string() } else { dash() };
-    let received = if heard { BinaryBytes(totals.bytes_received).to_string() } else { dash() };
-    let mut why = row.reason.clone().unwrap_or_default();
+    let heard = |cell: Cell| if row.time.is_some() { cell } else { Cell::none() };
+    let count = |value: u64| heard(Cell::number(value, HumanCount(value).to_string()));
+    let received = Cell::number(totals.bytes_received, BinaryBytes(totals.bytes_received).to_string());
+    let mut why = why(row);
     if let Some(hint) = result.hints.get(&row.name) {
         let separator = match why.chars().last() {
             None => "",
@@ -45,24 +58,130 @@ fn cells(row: &HostRow, result: &PushResult) -> [String; 8] {
         };
         let _ = write!(why, "{separator}{}", hint.text);
     }
-    if totals.socket_drops > 0 {
+    let time = |time: Duration| Cell::number(seconds(time), format!("{:.2} s", time.as_secs_f64()));
+    vec![
+        Cell::text(row.name.as_str()),
+        Cell::text(in_words(row.state)),
+        row.served.as_ref().map_or_else(Cell::none, |served| Cell::text(via(served))),
+        row.time.map_or_else(Cell::none, time),
+        count(totals.symbols_lost),
+        count(totals.symbols_repaired),
+        heard(received),
+        Cell::text(why),
+    ]
+}
+
+/// Returns why a host is in its state, and what was wrong with it.
+fn why(row: &HostRow) -> String {
+    let mut why = row.reason.clone().unwrap_or_default();
+    let drops = row.totals.socket_drops;
+    if drops > 0 {
         let separator = if why.is_empty() { "" } else { "; " };
         let _ = write!(
             why,
             "{separator}{} datagrams dropped by its own socket: its CPU or net.core.rmem_max is short",
-            HumanCount(totals.socket_drops)
+            HumanCount(drops)
         );
     }
-    [
-        row.name.to_string(),
-        row.state.name().replace('_', " "),
-        row.served.as_ref().map_or_else(dash, via),
-        row.time.map_or_else(dash, |time| format!("{:.2} s", time.as_secs_f64())),
-        count(totals.symbols_lost),
-        count(totals.symbols_repaired),
-        received,
-        why,
-    ]
+    why
+}
+
+/// Returns how many hosts hold a copy, how long that took, and the others by reason.
+fn crowd(result: &PushResult, room: Room) -> String {
+    let hosts = &result.outcome.rows;
+    let count = |state: HostState| hosts.iter().filter(|row| row.state == state).count();
+    let (done, existing) = (count(HostState::Done), count(HostState::Existing));
+    let mut text = match (done + existing, existing) {
+        (0, _) => "no host holds a proven copy".to_owned(),
+        (holding, 0) => format!("{holding} hosts hold a proven copy"),
+        (holding, _) => format!("{holding} hosts hold a proven copy ({done} done, {existing} existing)"),
+    };
+    if let Some(Spread { median, slowest, host }) = spread(hosts) {
+        let _ = write!(
+            text,
+            ": median {:.2} s, slowest {host} {:.2} s",
+            median.as_secs_f64(),
+            slowest.as_secs_f64()
+        );
+    }
+    text.push('\n');
+    text + &crowd::text(&causes(result), room)
+}
+
+/// Returns the reasons for which hosts hold no copy, or had trouble.
+pub(super) fn causes(result: &PushResult) -> Vec<Cause> {
+    let odd = |row| {
+        let why = why(row);
+        let is_well = row.state.is_done() && why.is_empty();
+        (!is_well).then(|| Odd {
+            name: row.name.as_str(),
+            rank: rank(row.state),
+            state: in_words(row.state),
+            why,
+            hint: result.hints.get(&row.name).map(|hint| hint.text.as_str()),
+        })
+    };
+    let rows = &result.outcome.rows;
+    let has_row = |host: &str| rows.iter().any(|row| row.name.as_str() == host);
+    let skipped = result
+        .plan
+        .targets
+        .left_out
+        .all()
+        .filter(|(host, _)| !has_row(host))
+        .map(|(name, why)| Odd { name, rank: SKIPPED, state: "skipped", why: why.to_owned(), hint: None });
+    crowd::causes(rows.iter().filter_map(odd).chain(skipped))
+}
+
+/// Returns how bad a state is: the smaller, the worse.
+fn rank(state: HostState) -> u8 {
+    match state {
+        HostState::Failed => 0,
+        HostState::KeyChanged => 1,
+        HostState::UnknownKey => 2,
+        HostState::OtherVersion => 3,
+        HostState::NeverAnswered => 4,
+        HostState::Silent => 5,
+        HostState::Receiving => 6,
+        HostState::Busy => 7,
+        HostState::Done | HostState::Existing => 8,
+    }
+}
+
+const SKIPPED: u8 = 9;
+
+/// Returns the state in the words of the table.
+fn in_words(state: HostState) -> &'static str {
+    match state {
+        HostState::Receiving => "incomplete",
+        HostState::Busy => "busy",
+        HostState::Done => "done",
+        HostState::Existing => "existing",
+        HostState::Failed => "failed",
+        HostState::Silent => "silent",
+        HostState::NeverAnswered => "never answered",
+        HostState::OtherVersion => "other version",
+        HostState::KeyChanged => "key changed",
+        HostState::UnknownKey => "unknown key",
+    }
+}
+
+/// How long the hosts that hold a copy took.
+pub(super) struct Spread<'a> {
+    pub(super) median: Duration,
+    pub(super) slowest: Duration,
+    /// The slowest host.
+    pub(super) host: &'a str,
+}
+
+/// Returns how long the hosts took that hold a copy; `None` if none does.
+pub(super) fn spread(rows: &[HostRow]) -> Option<Spread<'_>> {
+    let done = rows.iter().filter(|row| row.state.is_done());
+    let mut times: Vec<(Duration, &str)> =
+        done.filter_map(|row| Some((row.time?, row.name.as_str()))).collect();
+    times.sort_unstable();
+    let &(slowest, host) = times.last()?;
+    Some(Spread { median: times[times.len() / 2].0, slowest, host })
 }
 
 /// Returns by which way a host was served.
@@ -75,58 +194,30 @@ fn via(via: &Via) -> String {
     }
 }
 
-/// Returns the part of the data that was not sent because all hosts held it.
-fn spared(outcome: &Outcome) -> String {
-    match outcome.spared.bytes {
-        bytes if bytes > 0 && outcome.verdict == Verdict::Complete => {
-            format!(" {} of that held by all hosts,", BinaryBytes(bytes))
-        }
-        _ => String::new(),
-    }
-}
-
 /// Whether hosts received the image and found nothing of it in the base.
 fn is_base_useless(outcome: &Outcome) -> bool {
     let mut new = outcome.rows.iter().filter(|row| row.state == HostState::Done).peekable();
     new.peek().is_some() && new.all(|row| row.totals.blocks_reused == 0)
 }
 
-fn summary(result: &PushResult) -> String {
+/// Returns what became of the push, how much was sent, and what else is to be known.
+pub(crate) fn summary(result: &PushResult) -> String {
     let (config, outcome) = (&result.plan.config, &result.outcome);
-    let bytes = config.geometry.object_bytes();
-    let total = outcome.counts.total();
-    let seconds = outcome.time.as_secs_f64().max(1e-6);
-    let frames = total.bytes + total.datagrams * config.header_bytes;
-    let rate = Rate::from_bits((frames as f64 * 8.0 / seconds) as u64)
-        .map_or_else(String::new, |rate| rate.to_string());
+    let seconds = outcome.time.as_secs_f64();
     let mut text = match &outcome.verdict {
-        Verdict::Aborted(_) => return format!("{}: nothing was published\n", config.name),
+        Verdict::Aborted(_) => format!("{}: nothing was published\n", config.name),
         Verdict::Unknown => format!(
-            "{}: {} sent one way in {seconds:.2} s; {} of frames on the wire, {rate} on average. Nobody answers, so who \
-             holds a copy is not known here: ask the hosts (journalctl -u glancecastd)\n",
-            config.name,
-            BinaryBytes(bytes),
-            BinaryBytes(frames),
+            "{}: sent one way in {seconds:.2} s. Nobody answers, so who holds a copy is not known here: ask the hosts \
+             (journalctl -u glancecastd)\n",
+            config.name
         ),
-        Verdict::Complete | Verdict::Incomplete | Verdict::GivenUp(_) => format!(
-            "{}: {} on {} of {} hosts in {seconds:.2} s; {} of frames on the wire, {rate} on average\n",
-            config.name,
-            BinaryBytes(bytes),
-            result.done(),
-            result.wanted(),
-            BinaryBytes(frames),
-        ),
+        Verdict::Complete | Verdict::Incomplete | Verdict::GivenUp(_) => {
+            format!("{}: {} in {seconds:.2} s\n", config.name, result.standing().on())
+        }
     };
-    if frames > 0 {
-        let _ = writeln!(
-            text,
-            "{} image, {} of data,{} {} on the wire, {:.1} x",
-            BinaryBytes(bytes),
-            BinaryBytes(outcome.content.data_bytes),
-            spared(outcome),
-            BinaryBytes(frames),
-            bytes as f64 / frames as f64,
-        );
+    let _ = writeln!(text, "{}", sizes(result));
+    if matches!(outcome.verdict, Verdict::Aborted(_)) {
+        return text;
     }
     if let Some(base) = config.base.as_ref().filter(|_| is_base_useless(outcome)) {
         let _ = writeln!(
@@ -144,6 +235,36 @@ fn summary(result: &PushResult) -> String {
         let _ = writeln!(text, "incomplete: {}", printable(&reason));
     }
     text
+}
+
+/// Returns how long the image is, how much of it is data, and how much was sent.
+fn sizes(result: &PushResult) -> String {
+    let (config, outcome) = (&result.plan.config, &result.outcome);
+    let bytes = config.geometry.object_bytes();
+    let data = outcome.content.data_bytes;
+    let mut text = format!("{} image", BinaryBytes(bytes));
+    if data != bytes && outcome.root.is_some() {
+        let _ = write!(text, ", {} of data", BinaryBytes(data));
+    }
+    let symbols = outcome.counts.source.datagrams + outcome.counts.repair.datagrams;
+    let is_complete = outcome.verdict == Verdict::Complete;
+    if symbols == 0 && is_complete && data > 0 {
+        let holding = result.standing().holding;
+        let hosts = if holding == 1 {
+            "the host holds it".to_owned()
+        } else {
+            format!("all {holding} hosts hold it")
+        };
+        return format!("{text}; nothing had to be sent: {hosts}");
+    }
+    if outcome.spared.bytes > 0 && is_complete {
+        let _ = write!(text, ", of which all hosts held {}", BinaryBytes(outcome.spared.bytes));
+    }
+    let total = outcome.counts.total();
+    let frames = total.bytes + total.datagrams * config.header_bytes;
+    let rate = (frames as f64 * 8.0 / outcome.time.as_secs_f64().max(1e-6)) as u64;
+    let rate = Rate::from_bits(rate).map_or_else(String::new, |rate| format!(" at {rate} on average"));
+    format!("{text}; {} sent{rate}", BinaryBytes(frames))
 }
 
 /// Returns a line for each relay that was given up.

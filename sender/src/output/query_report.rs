@@ -1,18 +1,24 @@
 //! The JSON report of a query: one object, for scripts. docs/json.md describes its fields.
 
+use std::time::Duration;
+
 use chrono::SecondsFormat;
 use glancecast_proto::query::HostAnswer;
+use glancecast_proto::sender::Expected;
 use glancecast_proto::time::WallClock;
 use glancecast_proto::wire::{Finding, Held, Kept, Query};
 use serde::Serialize;
 
+use super::crowd::Cause;
+use super::query_crowd::{self, Extremes, Shared};
 use super::query_table::instant;
-use super::{HintReport, Outages, Skipped, seconds};
+use super::{HintReport, Outages, SCHEMA, Skipped, seconds};
 use crate::request::alike::Hints;
 use crate::request::{CopyVerdict, QueryPlan, QueryResult};
 
 #[derive(Serialize)]
 pub(crate) struct Report<'a> {
+    schema: u32,
     glancecast: &'static str,
     query: &'static str,
     signed_by: Option<String>,
@@ -24,7 +30,10 @@ pub(crate) struct Report<'a> {
     address: String,
     image: Option<Image<'a>>,
     seconds: f64,
+    started: Option<String>,
+    finished: Option<String>,
     outages: Outages<'a>,
+    summary: Summary<'a>,
     hosts: Vec<Host<'a>>,
     skipped: Vec<Skipped<'a>>,
 }
@@ -53,6 +62,36 @@ struct Host<'a> {
     objects_left_out: u32,
 }
 
+/// The answers in a few numbers.
+#[derive(Serialize)]
+struct Summary<'a> {
+    expected: Option<usize>,
+    answered: usize,
+    holding: usize,
+    versions: Vec<Shared<'a>>,
+    free_bytes: Option<Extremes<'a>>,
+    causes: Vec<Cause>,
+}
+
+impl<'a> Summary<'a> {
+    fn new(result: &'a QueryResult) -> Self {
+        let rows = &result.answers.rows;
+        let expected = match &result.plan.config.expected {
+            Expected::Named(names) => Some(names.len() + result.plan.left_out.unnameable.len()),
+            Expected::Count(count) => Some(*count as usize),
+            Expected::Anyone => None,
+        };
+        Self {
+            expected,
+            answered: rows.iter().filter(|row| row.about.is_some()).count(),
+            holding: rows.iter().filter(|row| !row.objects.is_empty()).count(),
+            versions: query_crowd::versions(rows),
+            free_bytes: query_crowd::free(rows),
+            causes: query_crowd::causes(result),
+        }
+    }
+}
+
 #[derive(Serialize)]
 struct Object<'a> {
     name: &'a str,
@@ -77,6 +116,7 @@ impl<'a> Report<'a> {
             image_id: sought.image_id(),
         });
         Self {
+            schema: SCHEMA,
             glancecast: env!("CARGO_PKG_VERSION"),
             query: match config.query {
                 Query::Hosts => "hosts",
@@ -97,7 +137,10 @@ impl<'a> Report<'a> {
             address: interface.addr.to_string(),
             image,
             seconds: seconds(result.answers.time),
+            started: rfc3339(config.started),
+            finished: rfc3339(after(config.started, result.answers.time)),
             outages: Outages::of(&result.answers.outages),
+            summary: Summary::new(result),
             hosts: result.answers.rows.iter().map(|row| Host::new(row, &result.hints)).collect(),
             skipped: Skipped::of(left_out),
         }
@@ -137,7 +180,7 @@ impl<'a> Object<'a> {
             image_id: held.image_id.as_deref(),
             bytes: held.bytes,
             root: held.root.to_string(),
-            proven: time(held.proven),
+            proven: rfc3339(held.proven),
             pinned: word(held.kept),
             pinned_until: until(held.kept),
             verdict: CopyVerdict::of(held).name(),
@@ -165,12 +208,17 @@ fn word(kept: Kept) -> &'static str {
 
 fn until(kept: Kept) -> Option<String> {
     match kept {
-        Kept::Until(until) => time(until),
+        Kept::Until(until) => rfc3339(until),
         Kept::ByRule | Kept::Forever => None,
     }
 }
 
+/// Returns the time so long after another one.
+pub(super) fn after(start: WallClock, time: Duration) -> WallClock {
+    WallClock(start.0.saturating_add(u64::try_from(time.as_millis()).unwrap_or(u64::MAX)))
+}
+
 /// Returns a time as in RFC 3339, in UTC with milliseconds.
-fn time(at: WallClock) -> Option<String> {
+pub(super) fn rfc3339(at: WallClock) -> Option<String> {
     instant(at).map(|at| at.to_rfc3339_opts(SecondsFormat::Millis, true))
 }

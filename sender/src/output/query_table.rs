@@ -1,4 +1,4 @@
-//! The table of a query, for people.
+//! The table of a query, for people: a row for each host or copy, or above [`ROWS_MAX`] hosts what they have in common.
 
 use std::fmt::Write;
 
@@ -7,24 +7,26 @@ use glancecast_proto::time::WallClock;
 use glancecast_proto::wire::{About, Finding, Held, Kept, Query, printable};
 use indicatif::BinaryBytes;
 
-use super::columns::{Side, columns};
-use super::{bare_row, dash, outages, seconds, skipped_rows};
+use super::columns::Room;
+use super::crowd::ROWS_MAX;
+use super::formats::Listing;
+use super::grid::{Cell, Column, Grid, numbers, words};
+use super::query_report::rfc3339;
+use super::{Rows, bare_row, dash, outages, query_crowd, seconds, skipped_rows};
 use crate::request::{CopyVerdict, QueryResult};
 
-/// Returns a row for each host, or for each copy if an image is sought, and a summary.
-pub(crate) fn table(result: &QueryResult) -> String {
-    let mut rows = match result.plan.config.query {
-        Query::Hosts | Query::Diagnose { .. } | Query::Rekey | Query::Retire => hosts(result),
-        Query::Status(_) | Query::Verify(_) | Query::Unpin(_) | Query::Remove(_) => copies(result),
-    };
-    let has_row = |name: &str| result.answers.rows.iter().any(|row| row.name.as_str() == name);
-    rows.extend(skipped_rows(&result.plan.left_out, has_row));
-    let (head, sides) = head(&result.plan.config.query);
-    let mut text = columns(head, sides, &rows);
-    if !text.is_empty() {
-        text.push('\n');
+/// Returns a row for each host, or for each copy if an image is sought, or what they have in common.
+pub(crate) fn list(result: &QueryResult, listing: &Listing, room: Room) -> String {
+    let hosts = result.answers.rows.len() + result.plan.left_out.all().count();
+    match listing.rows() {
+        Rows::IfFew if hosts > ROWS_MAX => query_crowd::text(result, room),
+        Rows::IfFew | Rows::All => listing.text(all_rows(result), room),
     }
-    text.push_str(&summary(result));
+}
+
+/// Returns how many hosts answered, what they hold, and what is not as it should be.
+pub(crate) fn below(result: &QueryResult) -> String {
+    let mut text = summary(result);
     text.push_str(&outages(&result.answers.outages));
     if let Some(reason) = &result.reason {
         let _ = writeln!(text, "incomplete: {}", printable(reason));
@@ -32,57 +34,85 @@ pub(crate) fn table(result: &QueryResult) -> String {
     text
 }
 
-fn head(query: &Query) -> ([&'static str; 8], [Side; 8]) {
-    use Side::{Left, Right};
-    let copies = |pinned| {
-        let head = ["HOST", "STATE", "IMAGE", "SIZE", "PROVEN", pinned, "BLAKE3", "WHY"];
-        (head, [Left, Left, Left, Right, Left, Left, Left, Left])
+fn all_rows(result: &QueryResult) -> Grid {
+    let query = &result.plan.config.query;
+    let columns = match query {
+        Query::Hosts | Query::Diagnose { .. } | Query::Rekey | Query::Retire => HOSTS,
+        Query::Unpin(_) => UNPINNED,
+        Query::Status(_) | Query::Verify(_) | Query::Remove(_) => COPIES,
     };
-    match query {
-        Query::Hosts | Query::Diagnose { .. } | Query::Rekey | Query::Retire => (
-            ["HOST", "STATE", "VERSION", "STORE", "FREE", "HELD", "PINNED", "WHY"],
-            [Left, Left, Left, Left, Right, Right, Right, Left],
-        ),
-        Query::Status(_) | Query::Verify(_) | Query::Remove(_) => copies("PINNED"),
-        Query::Unpin(_) => copies("WAS PINNED"),
-    }
+    let mut rows = if query.sought().is_none() {
+        result.answers.rows.iter().map(|row| host(row, result)).collect()
+    } else {
+        copies(result)
+    };
+    let has_row = |name: &str| result.answers.rows.iter().any(|row| row.name.as_str() == name);
+    rows.extend(skipped_rows(columns.len(), &result.plan.left_out, has_row));
+    Grid { columns: columns.to_vec(), rows }
 }
 
-fn hosts(result: &QueryResult) -> Vec<[String; 8]> {
-    result.answers.rows.iter().map(|row| host(row, result)).collect()
-}
+/// The columns of a list of hosts.
+pub(crate) const HOSTS: [Column; 8] = [
+    words("HOST"),
+    words("STATE"),
+    words("VERSION"),
+    words("STORE"),
+    numbers("FREE"),
+    numbers("HELD"),
+    numbers("PINNED"),
+    words("WHY"),
+];
 
-fn host(row: &HostAnswer, result: &QueryResult) -> [String; 8] {
-    let about = row.about.as_ref();
-    let cell = |show: &dyn Fn(&About) -> String| about.map_or_else(dash, show);
+/// The columns of a list of copies.
+pub(crate) const COPIES: [Column; 8] = copies_with("PINNED");
+/// The same after pins were ended.
+pub(crate) const UNPINNED: [Column; 8] = copies_with("WAS PINNED");
+
+const fn copies_with(pinned: &'static str) -> [Column; 8] {
     [
-        row.name.to_string(),
-        standing(row),
-        cell(&|about| about.software.trim_start_matches("glancecastd ").to_owned()),
-        cell(&|about| about.store.clone()),
-        cell(&|about| about.free_bytes.map_or_else(dash, |bytes| BinaryBytes(bytes).to_string())),
-        cell(&|about| about.held.to_string()),
-        cell(&|about| about.pinned.to_string()),
-        why(row, None, result),
+        words("HOST"),
+        words("STATE"),
+        words("IMAGE"),
+        numbers("SIZE"),
+        words("PROVEN"),
+        words(pinned),
+        words("BLAKE3"),
+        words("WHY"),
     ]
 }
 
-fn copies(result: &QueryResult) -> Vec<[String; 8]> {
-    let mut rows: Vec<[String; 8]> = Vec::new();
+fn host(row: &HostAnswer, result: &QueryResult) -> Vec<Cell> {
+    let about = row.about.as_ref();
+    let cell = |show: &dyn Fn(&About) -> Cell| about.map_or_else(Cell::none, show);
+    let bytes = |bytes: u64| Cell::number(bytes, BinaryBytes(bytes).to_string());
+    vec![
+        Cell::text(row.name.as_str()),
+        Cell::text(standing(row.standing)),
+        cell(&|about| Cell::text(about.software.trim_start_matches("glancecastd "))),
+        cell(&|about| Cell::text(about.store.as_str())),
+        cell(&|about| about.free_bytes.map_or_else(Cell::none, bytes)),
+        cell(&|about| Cell::number(about.held, about.held.to_string())),
+        cell(&|about| Cell::number(about.pinned, about.pinned.to_string())),
+        Cell::text(why(row, None, result, true)),
+    ]
+}
+
+fn copies(result: &QueryResult) -> Vec<Vec<Cell>> {
+    let mut rows: Vec<Vec<Cell>> = Vec::new();
     for row in &result.answers.rows {
         rows.extend(row.objects.iter().map(|held| copy(row, held, result)));
         if row.objects.is_empty() {
             let state = match row.standing {
                 Standing::Answered => CopyVerdict::Missing.name().to_owned(),
-                _ => standing(row),
+                _ => standing(row.standing).to_owned(),
             };
-            rows.push(bare_row(row.name.as_str(), &state, &why(row, None, result)));
+            rows.push(bare_row(COPIES.len(), row.name.as_str(), &state, &why(row, None, result, true)));
         }
     }
     rows
 }
 
-fn copy(row: &HostAnswer, held: &Held, result: &QueryResult) -> [String; 8] {
+fn copy(row: &HostAnswer, held: &Held, result: &QueryResult) -> Vec<Cell> {
     let (kept_then, root) = match &held.finding {
         Finding::LetGo(was) => (*was, held.root),
         Finding::Differs(found) => (held.kept, *found),
@@ -90,19 +120,25 @@ fn copy(row: &HostAnswer, held: &Held, result: &QueryResult) -> [String; 8] {
             (held.kept, held.root)
         }
     };
-    [
-        row.name.to_string(),
-        CopyVerdict::of(held).name().replace('_', " "),
-        held.name.to_string(),
-        BinaryBytes(held.bytes).to_string(),
-        time(held.proven),
-        kept(kept_then),
-        root.to_string()[..ROOT_DIGITS].to_owned(),
-        why(row, Some(held), result),
+    let proven = Cell {
+        shown: time(held.proven),
+        value: rfc3339(held.proven).map_or(serde_json::Value::Null, serde_json::Value::from),
+    };
+    let root = root.to_string();
+    vec![
+        Cell::text(row.name.as_str()),
+        Cell::text(CopyVerdict::of(held).name().replace('_', " ")),
+        Cell::text(held.name.as_str()),
+        Cell::number(held.bytes, BinaryBytes(held.bytes).to_string()),
+        proven,
+        Cell::text(kept(kept_then)),
+        Cell { shown: root[..ROOT_DIGITS].to_owned(), value: root.into() },
+        Cell::text(why(row, Some(held), result, true)),
     ]
 }
 
-fn why(row: &HostAnswer, held: Option<&Held>, result: &QueryResult) -> String {
+/// Returns why a host or a copy is in its state. The hint is the host's own, and not of others with the same reason.
+pub(super) fn why(row: &HostAnswer, held: Option<&Held>, result: &QueryResult, with_hint: bool) -> String {
     let finding = match held.map(|held| &held.finding) {
         Some(Finding::Failed(reason)) => Some(reason.clone()),
         Some(Finding::Differs(_)) => held.map(|held| {
@@ -117,13 +153,41 @@ fn why(row: &HostAnswer, held: Option<&Held>, result: &QueryResult) -> String {
     };
     let nova = result.plan.left_out.unused.get(row.name.as_str()).cloned();
     let left_out = (row.left_out > 0).then(|| format!("{} more objects are not shown", row.left_out));
-    let hint = result.hints.get(&row.name).map(|hint| hint.text.clone());
+    let hint = result.hints.get(&row.name).filter(|_| with_hint).map(|hint| hint.text.clone());
     let all = [row.reason.clone(), finding, standing, nova, left_out, hint];
     all.into_iter().flatten().collect::<Vec<_>>().join("; ")
 }
 
-fn standing(row: &HostAnswer) -> String {
-    row.standing.name().replace('_', " ")
+/// Returns how far an answer came, in the words of the table.
+pub(super) fn standing(standing: Standing) -> &'static str {
+    match standing {
+        Standing::Answered => "answered",
+        Standing::Verifying => "verifying",
+        Standing::AwaitingKey => "awaiting key",
+        Standing::Busy => "busy",
+        Standing::Failed => "failed",
+        Standing::Partial => "partial",
+        Standing::NeverAnswered => "never answered",
+        Standing::OtherVersion => "other version",
+        Standing::KeyChanged => "key changed",
+        Standing::UnknownKey => "unknown key",
+        Standing::Twice => "answered twice",
+    }
+}
+
+/// Returns what a copy is, in words: without its time, which differs from host to host.
+pub(super) fn copy_in_words(held: &Held) -> String {
+    let root = match &held.finding {
+        Finding::Differs(found) => found,
+        _ => &held.root,
+    };
+    let pinned = match held.kept {
+        Kept::ByRule => "",
+        Kept::Until(_) => ", pinned for a time",
+        Kept::Forever => ", pinned forever",
+    };
+    let root = &root.to_string()[..ROOT_DIGITS];
+    format!("{}, {}, blake3 {root}{pinned}", held.name, BinaryBytes(held.bytes))
 }
 
 fn summary(result: &QueryResult) -> String {

@@ -6,7 +6,7 @@ use glancecast_proto::ids::HostName;
 use glancecast_proto::wire::printable;
 use serde::Serialize;
 
-use super::columns::{Side, columns};
+use super::columns::{Room, Side, columns};
 use super::{Outages, outages};
 use crate::request::{OldKey, Progress, RekeyHost, RekeyResult};
 
@@ -21,7 +21,7 @@ pub(crate) fn text(result: &RekeyResult) -> String {
         [name.to_string(), word(host.progress).to_owned(), reason]
     };
     let rows: Vec<[String; 3]> = result.hosts.iter().map(row).collect();
-    let mut text = columns(["HOST", "STATE", "WHY"], [Side::Left; 3], &rows);
+    let mut text = columns(Room::Unbounded, ["HOST", "STATE", "WHY"], [Side::Left; 3], &rows);
     let [awaited, has, finished, left_out] =
         [Progress::Awaited, Progress::Has, Progress::Finished, Progress::LeftOut].map(|at| result.count(at));
     let _ = writeln!(

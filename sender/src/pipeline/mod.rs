@@ -1,5 +1,6 @@
 //! The pipeline: plain threads with bounded queues between them, from the source's bytes to the socket.
 
+pub mod changes;
 pub mod compress;
 pub mod content;
 mod effort;

@@ -1,15 +1,17 @@
 //! A push as seen by its caller: its parameters, its progress, its result.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use glancecast_platform::stages::StageTime;
 use glancecast_platform::transport::Downlink;
 use glancecast_proto::integrity::Root;
 use glancecast_proto::known::FirstUse;
-use glancecast_proto::sender::{HostRow, PlanView, SenderConfig, Tally, Verdict};
+use glancecast_proto::sender::{HostRow, PlanView, SenderConfig, Tally, Verdict, Watch};
 use glancecast_proto::wire::DiscardCounts;
 
+use super::changes::Changes;
 use super::compress::Compression;
 use super::content::{ContentCounts, Spared};
 use super::line::OutageReport;
@@ -43,6 +45,8 @@ pub struct Progress {
     pub content: ContentCounts,
     /// Bytes of all datagrams sent.
     pub wire_bytes: u64,
+    /// The same with all headers, as the rate counts them.
+    pub frame_bytes: u64,
     /// Repair symbols sent.
     pub repairs: u64,
     /// The current rate of one copy, in bits per second of whole frames.
@@ -53,8 +57,20 @@ pub struct Progress {
     pub proven: bool,
     /// The tally of the hosts.
     pub hosts: Tally,
+    /// The hosts that hold the push back, as they were at most a second ago.
+    pub watch: Arc<Watch>,
     /// Whether the network takes nothing at present.
     pub is_away: bool,
+    /// Whether nothing of the image is sent at present, as hosts are waited for.
+    pub is_waiting: bool,
+    /// Whether the outcome is there, and the hosts get the end of the push.
+    pub is_ending: bool,
+    /// Time since the start.
+    pub time: Duration,
+    /// Time until the push ends whatever is missing.
+    pub left: Duration,
+    /// What has become of hosts.
+    pub changes: Changes,
 }
 
 /// The result of a push.

@@ -16,6 +16,7 @@ use glancecast_proto::limits::{HOSTS_MAX, PATHS_MAX};
 use super::RekeyError;
 use super::host_list::HostListError;
 use super::listed::ListedError;
+use super::queue::QUEUE_MAX;
 use super::reach::RelaysFileError;
 use crate::openstack::{CloudError, CloudErrorKind, SignatureError};
 use crate::pipeline::query::NetworkAway;
@@ -36,11 +37,23 @@ pub enum ErrorKind {
 #[expect(missing_docs, reason = "the messages say it")]
 pub enum RequestError {
     #[error(
-        "no key: give --key FILE (make keys with: glancecast keygen --all DIR), or --insecure in a lab of your own"
+        "no key: give --key FILE, or key = \"FILE\" in /etc/glancecast/glancecast.toml (make keys with: glancecast keygen --all \
+         DIR), or --insecure in a lab of your own"
     )]
     NoKey,
     #[error("nothing to push: name an image in Glance, or give --file PATH")]
     NoImage,
+    #[error("--name is for one image, and several may be pushed: push them one by one, or without --name")]
+    OneName,
+    #[error(
+        "--file -: an image is inspected before it is sent, and read again for hosts that come late, which needs a file: save \
+         it and give its path (./- for a file of that name)"
+    )]
+    StandardInput,
+    #[error("no active image has the tag {0}: `glancecast images --tag TAG` lists those that do")]
+    NoImageWithTag(String),
+    #[error("{0} images; at most {QUEUE_MAX} are pushed in one call")]
+    TooManyImages(usize),
     #[error(
         "--confirm needs --aggregate: Nova caches images by aggregate only, an availability zone has no such call; name the \
          aggregate that makes the zone (`openstack aggregate list --long`)"
@@ -56,6 +69,12 @@ pub enum RequestError {
     OneWayHosts,
     #[error("{0}")]
     OutOfRange(&'static str),
+    #[error("--events prints lines on standard output, where nothing else goes: give --events=FILE")]
+    EventsAndMore,
+    #[error("cannot write events to {}: {error}", path.display())]
+    Events { path: PathBuf, error: io::Error },
+    #[error("the list has no column {column:?}: its columns are {columns}")]
+    NoColumn { column: String, columns: String },
 
     #[error(transparent)]
     Key(#[from] KeyFileError),

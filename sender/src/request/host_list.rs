@@ -5,13 +5,19 @@
 //! compute-[1-40,44]           41 names: 1 to 40, and 44
 //! rack[1-2]-n[001-040]        80 names; numbers with leading zeros keep their length
 //! compute-[1-40],!compute-7   39 names
+//! @nodes.txt,!@down.txt       those of one file without those of another; @- is standard input
 //! ```
 
 use std::collections::BTreeSet;
+use std::path::PathBuf;
 use std::str::FromStr;
 
-use glancecast_proto::ids::{HostName, NameError};
+use glancecast_proto::ids::HostName;
 use glancecast_proto::limits::HOSTS_MAX;
+
+use crate::hosts::ranges::{expand, items};
+
+pub use crate::hosts::ranges::HostListError;
 
 /// Hosts that are meant, and hosts that are not.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -20,33 +26,10 @@ pub struct HostList {
     pub hosts: BTreeSet<HostName>,
     /// Those that are named after a `!`.
     pub except: BTreeSet<HostName>,
-}
-
-/// A text is no list of hosts.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum HostListError {
-    /// A name is none.
-    #[error("{name:?} is no name of a host: {error}")]
-    Name {
-        /// The name.
-        name: String,
-        /// What is wrong with it.
-        error: NameError,
-    },
-    /// A range is none.
-    #[error("{item:?}: {why}; ranges are written as in compute-[1-40,44] or compute-[001-040]")]
-    Range {
-        /// The name with the range.
-        item: String,
-        /// What is wrong with it.
-        why: &'static str,
-    },
-    /// There are more names than hosts in a group.
-    #[error("{item:?} makes more than {HOSTS_MAX} hosts, the most that are possible")]
-    TooMany {
-        /// The name with the range.
-        item: String,
-    },
+    /// Files that name more. [`super::Listed::with_files`] reads them.
+    pub files: Vec<PathBuf>,
+    /// Files that name more of those that are not meant.
+    pub except_files: Vec<PathBuf>,
 }
 
 impl HostList {
@@ -60,6 +43,8 @@ impl HostList {
     /// # Errors
     /// [`HostListError::TooMany`]
     pub fn add(&mut self, other: Self) -> Result<(), HostListError> {
+        self.files.extend(other.files);
+        self.except_files.extend(other.except_files);
         for (all, more) in [(&mut self.hosts, other.hosts), (&mut self.except, other.except)] {
             let last = more.last().map(HostName::to_string);
             all.extend(more);
@@ -82,89 +67,20 @@ impl FromStr for HostList {
                 Some(rest) => (true, rest.trim_start()),
                 None => (false, item),
             };
-            let names = expand(pattern)?.into_iter().collect();
+            let (mut names, mut files) = (BTreeSet::new(), Vec::new());
+            match pattern.strip_prefix('@') {
+                Some("") => return Err(HostListError::NoFile),
+                Some(file) => files.push(file.into()),
+                None => names.extend(expand(pattern)?),
+            }
             list.add(match is_excepted {
-                true => Self { except: names, ..Self::default() },
-                false => Self { hosts: names, ..Self::default() },
+                true => Self { except: names, except_files: files, ..Self::default() },
+                false => Self { hosts: names, files, ..Self::default() },
             })?;
         }
         Ok(list)
     }
 }
-
-/// Returns the parts between commas that are not inside brackets.
-pub(super) fn items(text: &str) -> impl Iterator<Item = &str> {
-    let mut depth = 0_u32;
-    let is_between = move |c: char| {
-        match c {
-            '[' => depth += 1,
-            ']' => depth = depth.saturating_sub(1),
-            _ => {}
-        }
-        c == ',' && depth == 0
-    };
-    text.split(is_between).map(str::trim)
-}
-
-/// Returns the names that an item stands for, at most [`HOSTS_MAX`].
-fn expand(item: &str) -> Result<Vec<HostName>, HostListError> {
-    let mut names = vec![String::new()];
-    let mut rest = item;
-    while let Some((before, after)) = rest.split_once('[') {
-        let (ranges, after) = after.split_once(']').ok_or_else(|| range(item, "a bracket is not closed"))?;
-        let numbers = numbers(item, ranges)?;
-        if names.len().saturating_mul(numbers.len()) > HOSTS_MAX {
-            return Err(HostListError::TooMany { item: item.to_owned() });
-        }
-        let mut longer = Vec::with_capacity(names.len() * numbers.len());
-        for name in &names {
-            longer.extend(numbers.iter().map(|number| format!("{name}{before}{number}")));
-        }
-        names = longer;
-        rest = after;
-    }
-    let name = |name: String| {
-        let name = name + rest;
-        HostName::new(&name).map_err(|error| HostListError::Name { name, error })
-    };
-    names.into_iter().map(name).collect()
-}
-
-/// Returns the numbers of one pair of brackets as they are written.
-fn numbers(item: &str, ranges: &str) -> Result<Vec<String>, HostListError> {
-    let mut numbers = Vec::new();
-    for part in ranges.split(',').map(str::trim) {
-        let (first, last) = part.split_once('-').unwrap_or((part, part));
-        let (low, high) = (number(item, first)?, number(item, last)?);
-        let is_padded = |text: &str| text.len() > 1 && text.starts_with('0');
-        if (is_padded(first) || is_padded(last)) && first.len() != last.len() {
-            return Err(range(item, "both numbers of a range with leading zeros have the same length"));
-        }
-        if low > high {
-            return Err(range(item, "the first number of a range is the smaller one"));
-        }
-        if numbers.len() as u64 + (high - low) >= HOSTS_MAX as u64 {
-            return Err(HostListError::TooMany { item: item.to_owned() });
-        }
-        let width = if is_padded(first) { first.len() } else { 0 };
-        numbers.extend((low..=high).map(|number| format!("{number:0width$}")));
-    }
-    Ok(numbers)
-}
-
-fn number(item: &str, text: &str) -> Result<u64, HostListError> {
-    let is_plain =
-        !text.is_empty() && text.len() <= DIGITS_MAX && text.bytes().all(|byte| byte.is_ascii_digit());
-    let number = is_plain.then(|| text.parse().ok()).flatten();
-    number.ok_or_else(|| range(item, "there are numbers in brackets, and ranges of them"))
-}
-
-fn range(item: &str, why: &'static str) -> HostListError {
-    HostListError::Range { item: item.to_owned(), why }
-}
-
-/// Most digits of a number in a name.
-const DIGITS_MAX: usize = 18;
 
 #[cfg(test)]
 mod tests {
@@ -199,6 +115,14 @@ mod tests {
             (names(&list.hosts).len(), names(&list.except)),
             (4, ["n2", "n3", "n4"].map(str::to_owned).into())
         );
+    }
+
+    #[test]
+    fn a_file_of_hosts_is_named_after_an_at_sign() {
+        let list: HostList = "a,@/nodes, ! @down,@-".parse().expect("a list");
+        assert_eq!(list.files, [PathBuf::from("/nodes"), PathBuf::from("-")]);
+        assert_eq!((list.except_files, list.hosts.len()), (vec![PathBuf::from("down")], 1));
+        assert_eq!("@".parse::<HostList>(), Err(HostListError::NoFile));
     }
 
     #[test]

@@ -8,15 +8,18 @@
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
-use std::fs;
-use std::path::Path;
+use std::fs::File;
+use std::io::{self, IsTerminal, Read};
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
+use glancecast_platform::cli;
 use glancecast_proto::ids::HostName;
 
 use super::RequestError;
-use super::host_list::{HostList, HostListError, items};
+use super::host_list::{HostList, HostListError};
 use super::reach::{HostAddress, HostAddressError};
+use crate::hosts::ranges::items;
 
 /// Hosts, and the addresses of some of them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -58,13 +61,12 @@ pub enum ListedError {
 
 impl Listed {
     /// Reads hosts from a file: on each line a name with or without an address, or a folded range of names, with a `!`
-    /// before those that are left out; `#` starts a comment.
+    /// before those that are left out; `#` starts a comment. The path `-` is standard input.
     ///
     /// # Errors
     /// The file cannot be read, or a line is wrong.
     pub fn from_file(path: &Path) -> Result<Self, RequestError> {
-        let text = fs::read_to_string(path)
-            .map_err(|error| RequestError::HostsFile { path: path.to_owned(), error })?;
+        let text = read(path).map_err(|error| RequestError::HostsFile { path: path.to_owned(), error })?;
         let mut all = Self::default();
         for (i, line) in text.lines().enumerate() {
             let line = line.split('#').next().unwrap_or("").trim();
@@ -75,6 +77,25 @@ impl Listed {
             }
         }
         Ok(all)
+    }
+
+    /// Reads the files that the list names.
+    ///
+    /// # Errors
+    /// A file cannot be read, names no host, or has a wrong line; or a host has two addresses.
+    pub fn with_files(mut self) -> Result<Self, RequestError> {
+        let read = |path: &PathBuf| match Self::from_file(path)? {
+            listed if listed.hosts.hosts.is_empty() => Err(RequestError::HostsFileEmpty(path.clone())),
+            listed => Ok(listed),
+        };
+        for path in std::mem::take(&mut self.hosts.files) {
+            self.add(read(&path)?)?;
+        }
+        for path in std::mem::take(&mut self.hosts.except_files) {
+            let except = read(&path)?.hosts.names().into_iter().collect();
+            self.hosts.add(HostList { except, ..HostList::default() })?;
+        }
+        Ok(self)
     }
 
     /// Adds the hosts of another list.
@@ -101,7 +122,14 @@ impl Listed {
     fn line(line: &str) -> Result<Self, ListedError> {
         match line.rsplit_once(char::is_whitespace) {
             Some((name, address)) if looks_like_an_address(address) => Self::one(name.trim_end(), address),
-            _ => Ok(Self { hosts: line.parse()?, ..Self::default() }),
+            _ => {
+                let hosts: HostList = line.parse()?;
+                // Files that name each other would be read for ever.
+                match hosts.files.is_empty() && hosts.except_files.is_empty() {
+                    true => Ok(Self { hosts, ..Self::default() }),
+                    false => Err(HostListError::Nested.into()),
+                }
+            }
         }
     }
 
@@ -134,6 +162,28 @@ impl FromStr for Listed {
     }
 }
 
+/// Reads a file, or standard input.
+fn read(path: &Path) -> io::Result<String> {
+    let source: Box<dyn Read> = match path.as_os_str() == "-" {
+        true => {
+            if io::stdin().is_terminal() {
+                cli::tell("glancecast: reads names of hosts from standard input; Ctrl-D ends the list");
+            }
+            Box::new(io::stdin())
+        }
+        false => Box::new(File::open(path)?),
+    };
+    let mut text = String::new();
+    source.take(FILE_BYTES_MAX + 1).read_to_string(&mut text)?;
+    match text.len() as u64 > FILE_BYTES_MAX {
+        true => Err(io::Error::other(format!("a list of hosts is at most {FILE_BYTES_MAX} bytes long"))),
+        false => Ok(text),
+    }
+}
+
+/// As many hosts as are possible, each with a name and an address of the greatest length, and a comment.
+const FILE_BYTES_MAX: u64 = 8 << 20;
+
 /// Whether a word is meant as an address: it has a dot or a colon, and only what addresses have. A name of such a form
 /// cannot follow a blank.
 fn looks_like_an_address(word: &str) -> bool {
@@ -142,6 +192,8 @@ fn looks_like_an_address(word: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     #[test]
@@ -182,6 +234,34 @@ mod tests {
         ] {
             assert!(read(text).expect_err(text).contains(why), "{text}");
         }
+    }
+
+    #[test]
+    fn files_of_a_list_are_read_and_left_out() {
+        let directory = tempfile::tempdir().expect("a temporary directory");
+        let file = |name: &str, text: &str| {
+            let path = directory.path().join(name);
+            fs::write(&path, text).expect("writable");
+            path.display().to_string()
+        };
+        let nodes = file("nodes", "c1 10.0.0.1\nc[2-9]\n");
+        let (down, empty, nested) =
+            (file("down", "c[3-9]\n!c9\n"), file("empty", "# none\n"), file("nested", "@/x\n"));
+        let listed = |text: &str| {
+            let hosts = text.parse().expect("a list");
+            Listed { hosts, ..Listed::default() }.with_files().map_err(|error| error.to_string())
+        };
+        let all = listed(&format!("d1,@{nodes},!@{down}")).expect("hosts");
+        assert_eq!(shown(&all), ["c1=10.0.0.1"]);
+        let names: Vec<String> = all.hosts.names().iter().map(ToString::to_string).collect();
+        assert_eq!(names, ["c1", "c2", "c9", "d1"]);
+        assert!(listed(&format!("@{empty}")).expect_err("empty").contains("there is no host in it"));
+        assert!(
+            listed(&format!("@{nested}"))
+                .expect_err("nested")
+                .contains("line 1: a file of hosts names no other")
+        );
+        assert!(listed("@/nowhere").expect_err("missing").contains("hosts file /nowhere: "));
     }
 
     fn shown(listed: &Listed) -> Vec<String> {

@@ -13,13 +13,16 @@ mod host_list;
 mod image;
 mod known;
 mod listed;
+pub(crate) mod natural;
 mod prepare;
 mod push;
 mod push_result;
 mod query;
 mod query_result;
+mod queue;
 mod reach;
 mod rekey;
+pub(crate) mod standing;
 mod survey;
 mod targets;
 
@@ -52,11 +55,13 @@ pub(crate) use push::{PASSES_MAX, PIN_MIN, STALL_TIMEOUT_MIN};
 pub use push_result::PushResult;
 pub use query::{QueryKind, QueryPlan, QueryRequest, QueryRun};
 pub use query_result::{CopyVerdict, QueryResult};
+pub use queue::{QueueRequest, QueuedPush};
 pub use reach::{
     HostAddress, HostAddressError, Rack, RackError, ReachOptions, Relaying, RelaysFileError, Ways,
 };
 pub(crate) use rekey::is_under_way;
 pub use rekey::{OldKey, Progress, RekeyError, RekeyHost, RekeyRequest, RekeyResult, RekeyStep};
+pub use standing::Standing;
 pub use targets::{LeftOut, ResolvedTargets, Targets};
 
 /// The network of a push or a query.

@@ -20,6 +20,7 @@ use glancecast_proto::wire::BaseName;
 use super::alike::Hints;
 use super::confirm::confirm;
 use super::image::{Feed, OpenImage};
+use super::natural::natural;
 use super::reach::{NoAddress, Surroundings, Ways};
 use super::survey::Group;
 use super::{
@@ -165,6 +166,65 @@ impl PushPlan {
     }
 }
 
+#[cfg(test)]
+impl PushPlan {
+    /// Returns the plan of a push of so many bytes, as tests of what is printed need it.
+    pub(crate) fn example(name: &str, bytes: u64, expected: Expected) -> Self {
+        let group: glancecast_platform::multicast::Group = "239.255.71.67:7167".parse().expect("a group");
+        let addr = std::net::IpAddr::from([10, 0, 0, 1]);
+        let destinations = glancecast_platform::transport::Destinations::from(group);
+        let geometry = Geometry::for_path(bytes, 1_500, destinations.ip_header()).expect("a geometry");
+        let config = SenderConfig {
+            session: SessionId([7; 16]),
+            key: super::KeySource::Insecure.load().expect("it is no file"),
+            signer: None,
+            agreement: agreement().expect("random bytes"),
+            geometry,
+            name: glancecast_proto::ids::ObjectName::new(name).expect("a name"),
+            image_id: None,
+            format: glancecast_proto::wire::DiskFormat::Raw,
+            pin: glancecast_proto::wire::Pin::None,
+            reply_to: (addr, 40_421).into(),
+            reach: Reach::default(),
+            expected: expected.clone(),
+            known: glancecast_proto::known::KnownHosts::default(),
+            timeout: Duration::from_secs(120),
+            started: glancecast_proto::time::WallClock(1_796_000_000_000),
+            pace: Pace::Fixed(Rate::mbit(80)),
+            header_bytes: 42,
+            one_way: None,
+            base: None,
+            data_bytes: None,
+        };
+        let interface = Interface {
+            name: "eth0".into(),
+            index: 2,
+            addr,
+            mtu: 1_500,
+            speed: None,
+            chosen: glancecast_platform::interface::Chosen::ByRoute,
+        };
+        let network = Network {
+            destinations,
+            interface: None,
+            reply_port: 0,
+            marking: glancecast_platform::transport::Marking { ttl: 1, dscp: 8 },
+            offload: glancecast_platform::transport::Offload::Used,
+        };
+        Self {
+            config,
+            network,
+            interface,
+            mtu: 1_500,
+            verified_by: None,
+            targets: ResolvedTargets { expected, ..ResolvedTargets::default() },
+            missing_addresses: BTreeMap::new(),
+            credentials: None,
+            confirm: false,
+        }
+    }
+}
+
 impl PreparedPush {
     /// Returns the sockets to the hosts.
     pub(crate) fn downlink(&self) -> &Downlink {
@@ -191,6 +251,7 @@ impl PushRun {
     pub async fn finish(self) -> PushResult {
         let Self { plan, running } = self;
         let mut outcome = running.join();
+        outcome.rows.sort_by(|a, b| natural(a.name.as_str(), b.name.as_str()));
         if outcome.verdict == Verdict::Complete && plan.targets.left_out.missing().is_some() {
             outcome.verdict = Verdict::Incomplete;
         }
@@ -208,7 +269,7 @@ impl PushRun {
             None if plan.config.reach.group.is_some() => Group::from(&plan).hints(&missing).await,
             _ => Hints::new(), // nobody answers, or there is no group to ask
         };
-        PushResult { plan, outcome, confirmations, hints }
+        PushResult { plan, outcome, confirmations, hints, interrupted: None }
     }
 }
 

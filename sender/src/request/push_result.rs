@@ -1,9 +1,12 @@
 //! The result of a push: which hosts hold a proven copy, and why others do not.
 
+use std::net::SocketAddr;
+
 use glancecast_platform::cli;
-use glancecast_proto::sender::{Expected, HostState, Verdict};
+use glancecast_proto::sender::{HostState, Verdict};
 
 use super::alike::Hints;
+use super::standing::Standing;
 use super::{Confirmation, PushPlan};
 use crate::pipeline::push::Outcome;
 
@@ -17,15 +20,18 @@ pub struct PushResult {
     pub confirmations: Option<Vec<Confirmation>>,
     /// Names under which missing hosts may be there.
     pub(crate) hints: Hints,
+    /// The exit code for the signal that ended the push, if one did.
+    pub interrupted: Option<u8>,
 }
 
 impl PushResult {
     /// Returns the exit code.
     pub fn exit_code(&self) -> u8 {
-        match self.outcome.verdict {
-            Verdict::Complete | Verdict::Unknown => cli::EXIT_OK,
-            Verdict::Incomplete | Verdict::GivenUp(_) => cli::EXIT_INCOMPLETE,
-            Verdict::Aborted(_) => cli::EXIT_FAILED,
+        match (&self.outcome.verdict, self.interrupted) {
+            (Verdict::Complete | Verdict::Unknown, _) => cli::EXIT_OK,
+            (_, Some(code)) => code,
+            (Verdict::Incomplete | Verdict::GivenUp(_), None) => cli::EXIT_INCOMPLETE,
+            (Verdict::Aborted(_), None) => cli::EXIT_FAILED,
         }
     }
 
@@ -40,35 +46,26 @@ impl PushResult {
             Verdict::Incomplete
                 if self.outcome.rows.iter().all(|row| row.state == HostState::NeverAnswered) =>
             {
-                Some(NOBODY.to_owned())
+                Some(nobody(self.plan.config.reply_to, &self.plan.interface.name))
             }
             Verdict::Incomplete => {
                 let missing = self.plan.targets.left_out.missing();
                 let impossible = missing.map_or_else(String::new, |missing| format!("; {missing}"));
-                Some(format!("{}{impossible}", held(self.done(), self.wanted())))
+                Some(format!("{}{impossible}", self.standing().lacking()))
             }
         }
     }
 
-    /// Returns the number of hosts that hold a proven copy.
+    /// Returns the number of rows of hosts that hold a proven copy.
     pub fn done(&self) -> usize {
         self.outcome.rows.iter().filter(|row| row.state.is_done()).count()
     }
 
-    /// Returns the number of hosts that should hold one.
-    pub fn wanted(&self) -> usize {
-        self.plan.targets.left_out.unnameable.len()
-            + match self.plan.config.expected {
-                Expected::Count(count) => self.outcome.rows.len().max(count as usize),
-                Expected::Named(_) | Expected::Anyone => self.outcome.rows.len(),
-            }
+    /// Returns which hosts hold a proven copy, of those that should.
+    pub fn standing(&self) -> Standing {
+        let unnameable = self.plan.targets.left_out.unnameable.len();
+        Standing::of(&self.plan.config.expected, &self.outcome.rows, unnameable)
     }
-}
-
-/// Returns in words how many hosts hold a copy of those that should.
-fn held(done: usize, wanted: usize) -> String {
-    let holds = if done <= 1 { "holds" } else { "hold" };
-    format!("{} {holds} a proven copy, and {wanted} should", hosts(done))
 }
 
 /// Returns a number of hosts in words.
@@ -80,18 +77,10 @@ fn hosts(count: usize) -> String {
     }
 }
 
-/// The reason when no host was heard.
-pub(super) const NOBODY: &str =
-    "no host answered: is glancecastd running on this network, with this group and this key?";
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn one_host_holds_and_several_hold() {
-        assert_eq!(held(0, 3), "no host holds a proven copy, and 3 should");
-        assert_eq!(held(1, 3), "1 host holds a proven copy, and 3 should");
-        assert_eq!(held(2, 3), "2 hosts hold a proven copy, and 3 should");
-    }
+/// Returns the reason when no host was heard, with what to look at: first what is on this machine.
+pub(super) fn nobody(reply_to: SocketAddr, interface: &str) -> String {
+    format!(
+        "no host answered on {reply_to}. Check here first: the firewall (nft list ruleset; --reply-port), interface \
+         {interface}; then glancecastd on the hosts, an IGMP querier, --group, --key"
+    )
 }

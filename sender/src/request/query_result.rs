@@ -7,7 +7,9 @@ use glancecast_proto::wire::{Finding, Held, Query};
 
 use super::QueryPlan;
 use super::alike::Hints;
-use super::push_result::NOBODY;
+use super::natural::natural;
+use super::push_result::nobody;
+use super::standing;
 use crate::pipeline::query::Answers;
 
 /// The result of a query, judged.
@@ -84,12 +86,15 @@ impl CopyVerdict {
 }
 
 impl QueryResult {
-    pub(super) fn new(plan: QueryPlan, answers: Answers, hints: Hints) -> Self {
+    pub(super) fn new(plan: QueryPlan, mut answers: Answers, hints: Hints) -> Self {
+        answers.rows.sort_by(|a, b| natural(a.name.as_str(), b.name.as_str()));
         let config = &plan.config;
         let unsigned = (config.signer.is_none() && answers.rows.iter().all(|row| row.about.is_none()))
             .then(|| UNSIGNED.to_owned());
-        let reasons =
-            [reason(&config.query, &config.expected, &answers.rows), unsigned, plan.left_out.missing()];
+        let is_heard = answers.rows.iter().any(|row| row.about.is_some());
+        let silence = (!is_heard).then(|| nobody(config.reply_to, &plan.interface.name));
+        let faults = silence.or_else(|| reason(&config.query, &config.expected, &answers.rows));
+        let reasons = [faults, unsigned, plan.left_out.missing()];
         let reason = joined(&reasons.into_iter().flatten().collect::<Vec<_>>());
         Self { plan, answers, reason, hints }
     }
@@ -100,12 +105,9 @@ impl QueryResult {
     }
 }
 
-/// Returns why the answers are not as they should be.
+/// Returns why the answers are not as they should be, where there are some.
 fn reason(query: &Query, expected: &Expected, rows: &[HostAnswer]) -> Option<String> {
     let heard = rows.iter().filter(|row| row.about.is_some()).count();
-    if heard == 0 {
-        return Some(NOBODY.to_owned());
-    }
     let mut reasons = Vec::new();
     let suspicious: Vec<&HostAnswer> = rows.iter().filter(|row| row.standing.is_finding()).collect();
     if !suspicious.is_empty() {
@@ -156,17 +158,11 @@ fn joined(reasons: &[String]) -> Option<String> {
     (!reasons.is_empty()).then(|| reasons.join("; "))
 }
 
-/// Returns the names of the first few hosts.
+/// Returns the names of hosts in folded ranges.
 fn names(rows: &[&HostAnswer]) -> String {
-    let named: Vec<&str> = rows.iter().take(NAMED_MAX).map(|row| row.name.as_str()).collect();
-    match rows.len() - named.len() {
-        0 => named.join(", "),
-        more => format!("{} and {more} more", named.join(", ")),
-    }
+    standing::named(rows.iter().map(|row| &row.name))
 }
 
 /// Why an unsigned query may have stayed without any answer.
 const UNSIGNED: &str =
     "the query was not signed, and hosts that list their senders answer signed ones only: give --sender-key";
-
-const NAMED_MAX: usize = 5;

@@ -9,7 +9,7 @@ use glancecast_platform::interface::Interface;
 use glancecast_platform::random;
 use glancecast_proto::ids::{HostName, SessionId};
 use glancecast_proto::known::KnownHosts;
-use glancecast_proto::query::QuerierConfig;
+use glancecast_proto::query::{HostAnswer, QuerierConfig};
 use glancecast_proto::seal::GroupKey;
 use glancecast_proto::sender::{Expected, SenderConfig};
 use glancecast_proto::sign::SigningKey;
@@ -66,6 +66,19 @@ impl Group<'_> {
 
     /// Returns the names of the hosts that answer.
     async fn present(&self) -> Result<BTreeSet<HostName>, RequestError> {
+        let answers = self.ask(Expected::Anyone, WAIT, WAIT_MAX).await?;
+        let heard = answers.into_iter().filter(|row| row.about.is_some() || row.standing.is_finding());
+        Ok(heard.map(|row| row.name).collect())
+    }
+
+    /// Asks who is there and what each holds. Asks for `wait`, and waits for those that have begun to answer until
+    /// `wait_max`.
+    async fn ask(
+        &self,
+        expected: Expected,
+        wait: Duration,
+        wait_max: Duration,
+    ) -> Result<Vec<HostAnswer>, RequestError> {
         let answer_bytes_max = answer_bytes_max(self.network.destinations.ip_header(), self.interface.mtu);
         let downlink = self.network.open(self.interface, usize::from(answer_bytes_max))?;
         let config = QuerierConfig {
@@ -79,21 +92,32 @@ impl Group<'_> {
             reply_to: downlink.local_addr(),
             answer_bytes_max,
             started: wall(),
-            wait: WAIT,
-            expected: Expected::Anyone,
+            wait,
+            expected,
         };
         let mut running =
             query::start(config, downlink, self.network.interface.clone()).map_err(RequestError::Start)?;
-        if timeout(WAIT_MAX, running.ended()).await.is_err() {
+        if timeout(wait_max, running.ended()).await.is_err() {
             running.stop();
             running.ended().await;
         }
-        let answers = running.join()?;
-        let heard = answers.rows.into_iter().filter(|row| row.about.is_some() || row.standing.is_finding());
-        Ok(heard.map(|row| row.name).collect())
+        Ok(running.join()?.rows)
+    }
+}
+
+impl PushPlan {
+    /// Asks the hosts of the push who is there, what each holds, and how much room it has.
+    ///
+    /// # Errors
+    /// The group cannot be asked.
+    pub(crate) async fn ask_hosts(&self) -> Result<Vec<HostAnswer>, RequestError> {
+        Group::from(self).ask(self.config.expected.clone(), ASKED, ASKED_MAX).await
     }
 }
 
 /// How long hosts are asked, and how long those that have begun to answer are waited for.
 const WAIT: Duration = Duration::from_millis(500);
 const WAIT_MAX: Duration = Duration::from_secs(3);
+/// The same for a push that is only looked at, as long as `glancecast hosts` takes.
+const ASKED: Duration = Duration::from_secs(2);
+const ASKED_MAX: Duration = Duration::from_secs(10);

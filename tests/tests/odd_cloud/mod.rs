@@ -6,6 +6,7 @@ mod catalog;
 mod logins;
 mod names;
 mod proxies;
+mod queue;
 mod secure;
 
 use std::process::Command;

@@ -241,12 +241,22 @@ impl Host {
         end.map_or(Holds::No, Holds::Until)
     }
 
-    /// Returns its row of the results of a push that began at `start`.
-    pub(super) fn row(&self, standing: &Start, start: Moment) -> HostRow {
+    /// Blocks that it holds, by its last report.
+    pub(super) fn blocks_held(&self) -> u32 {
+        self.blocks_held
+    }
+
+    /// Why it gave up, if it did.
+    pub(super) fn failure(&self) -> Option<&str> {
+        self.failure.as_deref()
+    }
+
+    /// Returns its row of the results of a push of `blocks` blocks that began at `start`.
+    pub(super) fn row(&self, standing: &Start, start: Moment, blocks: u32) -> HostRow {
         HostRow {
             name: standing.name().clone(),
             state: standing.state(),
-            reason: self.reason(standing),
+            reason: self.reason(standing, blocks),
             time: Some(self.heard.since(start)),
             blocks_held: self.blocks_held,
             sidelined: self.health.was_sidelined,
@@ -254,6 +264,7 @@ impl Host {
             key: Some(self.link.key),
             software: Some(self.link.software.clone()),
             buffers: self.buffers,
+            addr: Some(self.addr.claimed()),
             via: self.via,
             served: None,
             receipt: self.receipt.clone(),
@@ -261,7 +272,7 @@ impl Host {
     }
 
     /// Returns why it is not done, or what was wrong with it.
-    fn reason(&self, standing: &Start) -> Option<String> {
+    fn reason(&self, standing: &Start, blocks: u32) -> Option<String> {
         if standing.is_twin() {
             let twins = format!(
                 "two receivers call themselves {} and have one key: give each its own --name, and delete the \
@@ -287,7 +298,10 @@ impl Host {
                 Some(format!("served after the others: {sideline}"))
             }
             (HostState::Silent, _) => Some("it stopped answering".to_owned()),
-            (HostState::Receiving, None) => Some("not complete when the push ended".to_owned()),
+            (HostState::Receiving, None) => Some(format!(
+                "had {} of {blocks} blocks when the push ended, and keeps them for a while: run the same command to go on",
+                self.blocks_held
+            )),
             (HostState::Busy, _) => Some("it was at work on another push".to_owned()),
             (
                 HostState::Done
@@ -342,7 +356,7 @@ impl Reach {
 const FOLLOWS_FAILURE: &str =
     "an earlier start of this host has failed in this push: push again once that is mended";
 
-const UNREACHABLE: &str =
+pub(super) const UNREACHABLE: &str =
     "it hears announcements and no data: is the MTU of the path smaller? try --mtu 1500";
 
 /// Bytes to the group, some 16 blocks, after which a host must have received 1 / [`REACHED_SHARE`] of them.

@@ -4,7 +4,7 @@
 //! starts of which names count, and whether the push has to wait for them; `strangers` are names without a start, under
 //! which somebody was heard who does not count. `host` is what one start reported, `health` how well it receives what
 //! is sent. `judge` compares the hosts with each other, `spared` finds the blocks that all of them hold already, and
-//! `results` is the outcome of a push as shown to a person.
+//! `results` is the outcome of a push as shown to a person, and `watch` what holds it back while it runs.
 //! [`Hosts`] keeps them together: it has a [`Host`] for each start of the [`Settlement`].
 
 mod address;
@@ -28,6 +28,7 @@ mod testing;
 mod tests;
 #[cfg(test)]
 mod twin_tests;
+mod watch;
 
 #[cfg(test)]
 use std::cell::Cell;
@@ -38,6 +39,7 @@ use std::time::Duration;
 pub use health::{Cause, Sideline};
 pub(super) use host::{Host, Link};
 pub use results::{Expected, HostReceipt, HostRow, HostState, Tally};
+pub use watch::{Lag, LagCause, Lagging, Watch};
 
 use super::feedback::Budget;
 use super::flow::{self, Begun, Window};
@@ -583,9 +585,11 @@ impl Hosts {
         self.settlement.is_complete()
     }
 
-    /// Returns one row for each host that was heard or is expected, sorted by name.
-    pub(super) fn rows(&self, start: Moment) -> Vec<HostRow> {
-        let present = self.settlement.counted().map(|(id, standing)| self.by_id[&id].row(standing, start));
+    /// Returns one row for each host that was heard or is expected, sorted by name. The push of `blocks` blocks began at
+    /// `start`.
+    pub(super) fn rows(&self, start: Moment, blocks: u32) -> Vec<HostRow> {
+        let row = |(id, standing)| self.by_id[&id].row(standing, start, blocks);
+        let present = self.settlement.counted().map(row);
         let mut rows: Vec<HostRow> = present.chain(self.settlement.absent_rows()).collect();
         rows.sort_by(|a, b| a.name.cmp(&b.name));
         rows

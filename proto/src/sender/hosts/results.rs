@@ -44,6 +44,8 @@ pub struct HostRow {
     pub software: Option<String>,
     /// Blocks that it can collect at a time, by its last report.
     pub buffers: Option<u16>,
+    /// The address that its hellos came from; `None` if it does not take part.
+    pub addr: Option<SocketAddr>,
     /// Where what it receives comes from, by its last report: the sender, or a relay.
     pub via: Option<SocketAddr>,
     /// By which way it is served, as far as that is known.
@@ -101,6 +103,7 @@ impl HostRow {
             key: None,
             software: None,
             buffers: None,
+            addr: None,
             via: None,
             served: None,
             receipt: None,

@@ -91,6 +91,11 @@ impl Strangers {
         self.by_name.keys()
     }
 
+    /// The names that have a row, with the reason why whoever was heard does not take part.
+    pub(super) fn reasons(&self) -> impl Iterator<Item = (&HostName, &str)> {
+        self.by_name.iter().map(|(name, stranger)| (name, stranger.reason.as_str()))
+    }
+
     pub(super) fn rows(&self) -> impl Iterator<Item = HostRow> {
         self.by_name.iter().map(|(name, Stranger { state, reason, key })| HostRow {
             key: *key,

@@ -109,7 +109,7 @@ pub(super) fn failed_with(hosts: &mut Hosts, host: u8, kind: FailureKind) {
 }
 
 pub(super) fn states(hosts: &Hosts) -> Vec<(String, HostState)> {
-    hosts.rows(at(0)).into_iter().map(|row| (row.name.to_string(), row.state)).collect()
+    hosts.rows(at(0), 1).into_iter().map(|row| (row.name.to_string(), row.state)).collect()
 }
 
 pub(super) fn name(text: &str) -> HostName {

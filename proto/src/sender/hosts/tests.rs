@@ -117,7 +117,7 @@ fn named_hosts_are_complete_when_all_are_done() {
 fn a_named_host_that_never_answers_has_a_row_that_says_so() {
     let hosts = hosts_of(named(["a"]));
     assert_eq!(states(&hosts), [("a".into(), HostState::NeverAnswered)]);
-    assert!(hosts.rows(at(0))[0].reason.is_some());
+    assert!(hosts.rows(at(0), 1)[0].reason.is_some());
     assert!(!hosts.settled(at(60_000), at(0)) && !hosts.complete());
 }
 

@@ -22,7 +22,7 @@ fn two_living_receivers_of_one_name_are_both_named() {
     join(&mut hosts, 1, "a", at(0));
     join(&mut hosts, 2, "a", at(0));
     hosts.note_heard(at(1), id(1), sequence(2)).expect("newer");
-    let rows = hosts.rows(at(0));
+    let rows = hosts.rows(at(0), 1);
     assert_eq!(rows.len(), 2);
     for row in rows {
         let reason = row.reason.expect("said of both");
@@ -45,7 +45,7 @@ fn a_late_word_of_a_start_that_was_replaced_keeps_nobody_waiting() {
     assert_eq!(hosts.mark_silent(at(10_011)), [], "the second one is not silent");
     assert!(hosts.settled(at(10_012), at(0)));
     assert_eq!(states(&hosts), [("a".into(), HostState::Failed)]);
-    assert_eq!(hosts.rows(at(0))[0].reason.as_deref(), Some("no space"), "its own reason");
+    assert_eq!(hosts.rows(at(0), 1)[0].reason.as_deref(), Some("no space"), "its own reason");
 }
 
 #[test]
@@ -73,7 +73,7 @@ fn done_is_not_taken_back() {
     hosts.note_hello(id(1), &hello("a"));
     hosts.mark_silent(at(60_000));
     assert_eq!(states(&hosts), [("a".into(), HostState::Done)]);
-    assert_eq!(hosts.rows(at(0))[0].reason, None);
+    assert_eq!(hosts.rows(at(0), 1)[0].reason, None);
 }
 
 #[test]
@@ -111,7 +111,7 @@ fn a_host_that_has_failed_stays_failed_whatever_a_later_start_of_it_says() {
         join(&mut hosts, 2, "a", at(10));
         done(&mut hosts, 2);
         assert_eq!(states(&hosts), [("a".into(), HostState::Failed), ("a".into(), HostState::Done)]);
-        let rows = hosts.rows(at(0));
+        let rows = hosts.rows(at(0), 1);
         assert_eq!(rows[0].reason.as_deref(), Some("no space"));
         assert!(
             rows[1].reason.as_deref().is_some_and(|reason| reason.contains("an earlier start")),
@@ -152,7 +152,7 @@ fn a_refusal_counts_only_while_nothing_else_of_the_host_does() {
             hosts.note_heard(at(10 + step), id(taking_part), sequence(step)).expect("newer");
         }
         assert_eq!(states(&hosts), [("a".into(), HostState::Receiving)], "{refused_first}");
-        assert!(hosts.rows(at(0))[0].reason.as_deref().is_some_and(|reason| !reason.contains("two")));
+        assert!(hosts.rows(at(0), 1)[0].reason.as_deref().is_some_and(|reason| !reason.contains("two")));
         done(&mut hosts, taking_part);
         assert!(hosts.settled(at(20), at(0)) && hosts.complete());
     }

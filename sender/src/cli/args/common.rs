@@ -22,11 +22,11 @@ pub(crate) struct Hosts {
     /// All hosts of the group; none has to answer
     #[arg(long, group = "expected")]
     everyone: bool,
-    /// Names of the hosts, separated by commas; ranges as in compute-[1-40,44] or compute-[001-040]. Others neither write
-    /// nor answer, here and with the next three options
+    /// Names of the hosts, separated by commas; ranges as in compute-[1-40,44] or compute-[001-040], those of a file as in
+    /// @nodes.txt, ! before what is left out. Others neither write nor answer, here and with the next three options
     #[arg(long, value_name = "A,B", value_parser = HostList::from_str, group = "expected")]
     hosts: Vec<HostList>,
-    /// File with the names of the hosts: a name or a range a line, with an address after a name if it has one, ! before what
+    /// File with the names of the hosts, - for standard input: a name or a range a line, with an address after a name if it has one, ! before what
     /// is left out, # starts a comment
     #[arg(long, value_name = "FILE", group = "expected")]
     hosts_file: Option<PathBuf>,
@@ -42,7 +42,7 @@ pub(crate) struct Hosts {
     /// The same for an availability zone of Nova; with --aggregate: the hosts of both
     #[arg(long, value_name = "NAME", conflicts_with = "expected")]
     availability_zone: Vec<String>,
-    /// Hosts that are left out of those, separated by commas; ranges as above
+    /// Hosts that are left out of those, separated by commas; ranges and @FILE as above
     #[arg(long, value_name = "A,B", value_parser = HostList::from_str)]
     exclude: Vec<HostList>,
 }
@@ -70,8 +70,10 @@ impl Hosts {
             }
             listed.add(of_file)?;
         }
-        listed.hosts.add(joined(hosts)?)?;
-        let Listed { hosts, addresses } = listed;
+        for list in hosts {
+            listed.hosts.add(list)?;
+        }
+        let Listed { hosts, addresses } = listed.with_files()?;
         let all = match expect {
             Some(count) => Ok(Targets::Count(count)),
             None if hosts != HostList::default() => Targets::of_list(hosts),
@@ -83,13 +85,13 @@ impl Hosts {
     }
 }
 
-/// Returns all hosts of an option that was given several times.
+/// Returns all hosts of an option that was given several times, those of the files that it names among them.
 pub(crate) fn joined(lists: Vec<HostList>) -> Result<HostList, RequestError> {
-    let mut all = HostList::default();
+    let mut all = Listed::default();
     for list in lists {
-        all.add(list)?;
+        all.hosts.add(list)?;
     }
-    Ok(all)
+    Ok(all.with_files()?.hosts)
 }
 
 /// The network that a push or a query goes out to.

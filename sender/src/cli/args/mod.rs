@@ -1,6 +1,8 @@
 //! The options of the command line, and the requests that are built from them.
 
+mod brief;
 mod common;
+mod listing;
 mod query;
 mod reach;
 mod rekey;
@@ -9,11 +11,12 @@ mod units;
 
 use std::path::PathBuf;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 
 pub(crate) use common::joined;
 use common::{Cloud, Output};
-pub(crate) use query::{HostsArgs, ImageQueryArgs, QueryArgs};
+use listing::ListArgs;
+pub(crate) use query::{HostsArgs, ImageQueryArgs, QueryArgs, StatusArgs};
 pub(crate) use rekey::RekeyArgs;
 pub(crate) use send::SendArgs;
 
@@ -23,43 +26,102 @@ pub(crate) use send::SendArgs;
 pub struct Args {
     #[command(subcommand)]
     pub(crate) command: Command,
+    #[command(flatten)]
+    pub(crate) places: Places,
+    /// Log what is done; -vv: log also what each datagram leads to [default: warnings alone; RUST_LOG sets it in detail]
+    #[arg(short, long, global = true, action = clap::ArgAction::Count, help_heading = "Output")]
+    pub(crate) verbose: u8,
+}
+
+/// The places that settings are read from.
+#[derive(Clone, Debug, Default, clap::Args)]
+#[command(next_help_heading = "Settings")]
+pub(crate) struct Places {
+    /// Read settings from this TOML file instead of /etc/glancecast/glancecast.toml and
+    /// ~/.config/glancecast/config.toml; see `glancecast config`
+    #[arg(long, value_name = "FILE", global = true)]
+    pub(crate) config: Option<PathBuf>,
+    /// Use the settings of [profile.NAME] in the configuration [default: its default_profile]
+    #[arg(long, value_name = "NAME", global = true)]
+    pub(crate) profile: Option<String>,
+}
+
+impl Args {
+    /// Returns the number of `-v`.
+    pub fn verbosity(&self) -> u8 {
+        self.verbose
+    }
+}
+
+/// Returns the command line that is parsed: with a sentence for each option after `-h`, and everything after `--help`.
+pub(crate) fn command() -> clap::Command {
+    brief::with_brief_help(Args::command())
 }
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Push an image to every host that listens on the group
-    #[command(after_help = SEND_EXIT_CODES)]
+    #[command(after_long_help = SEND_EXIT_CODES)]
     Send(Box<SendArgs>),
     /// List the images in Glance
     Images(Box<ImagesArgs>),
     /// List the hosts that listen on the group, and what they hold; or forget the keys of hosts
-    #[command(after_help = HOSTS_EXIT_CODES)]
+    #[command(after_long_help = HOSTS_EXIT_CODES)]
     Hosts(Box<HostsArgs>),
-    /// Show which hosts hold an image, when it was proven and how long it is kept
-    #[command(after_help = STATUS_EXIT_CODES)]
-    Status(Box<ImageQueryArgs>),
+    /// Show which hosts hold an image, when it was proven and how long it is kept; or list all that lies on the hosts
+    #[command(after_long_help = STATUS_EXIT_CODES)]
+    Status(Box<StatusArgs>),
     /// Have the hosts hash their copies of an image again
-    #[command(after_help = VERIFY_EXIT_CODES)]
+    #[command(after_long_help = VERIFY_EXIT_CODES)]
     Verify(Box<ImageQueryArgs>),
     /// End the pin of an image: hosts keep it no longer than their own rules say
-    #[command(after_help = UNPIN_EXIT_CODES)]
+    #[command(after_long_help = UNPIN_EXIT_CODES)]
     Unpin(Box<ImageQueryArgs>),
     /// Replace the group key: give a new one to every known host, over the wire, and leave out those that are named
-    #[command(after_help = REKEY_EXIT_CODES)]
+    #[command(after_long_help = REKEY_EXIT_CODES)]
     Rekey(Box<RekeyArgs>),
     /// Create a key, or with --all the keys of a group and its sender
     Keygen(KeygenArgs),
+    /// Show the settings in force, and where each comes from: the configuration, the environment, or the default
+    #[command(after_long_help = CONFIG_EXIT_CODES)]
+    Config(ConfigArgs),
+}
+
+impl Command {
+    /// Whether the result is to be JSON.
+    pub(crate) fn wants_json(&self) -> bool {
+        match self {
+            Self::Send(args) => args.output.json(),
+            Self::Images(args) => args.output.json(),
+            Self::Hosts(args) => args.query.output.json(),
+            Self::Status(args) => args.query.output.json(),
+            Self::Verify(args) | Self::Unpin(args) => args.query.output.json(),
+            Self::Rekey(args) => args.output.json,
+            Self::Keygen(args) => args.json,
+            Self::Config(args) => args.output.json,
+        }
+    }
 }
 
 const SEND_EXIT_CODES: &str = "\
+Example:
+  glancecast send ubuntu-24.04 --aggregate gpu
+  glancecast send --file debian-13.raw --hosts 'compute-[1-40],!compute-7' --dry-run
+
 Exit codes:
   0  every expected host holds a proven copy
   1  the push failed (source, network): nothing was published
   2  a mistake in the command line, the configuration or the credentials,
      or an image that no host should use: the message ends with the rule that it breaks
-  3  some expected host does not hold a proven copy: the table says which and why";
+  3  some expected host does not hold a proven copy: the table says which and why
+  130, 143, 129  SIGINT (Ctrl-C), SIGTERM or SIGHUP ended it: hosts keep what they have, and the same command goes on
+Of several images the worst code counts: 2, then 1, then 3";
 
 const HOSTS_EXIT_CODES: &str = "\
+Example:
+  glancecast hosts --hosts-file nodes.txt
+  glancecast hosts --forget compute-[1-4]
+
 Exit codes:
   0  every expected host answered; where none is expected, at least one did.
      With --forget: none of these hosts is known
@@ -68,13 +130,20 @@ Exit codes:
   3  some expected host did not answer: the table says which";
 
 const STATUS_EXIT_CODES: &str = "\
+Example:
+  glancecast status ubuntu-24.04 --aggregate gpu
+
 Exit codes:
-  0  every expected host holds the image; where none is expected, at least one does
+  0  every expected host holds the image; where none is expected, at least one does. Without IMAGE: every expected host
+     answered
   1  the query could not be sent
   2  a mistake in the command line, the configuration or the credentials
   3  some expected host does not hold it or did not answer: the table says which";
 
 const VERIFY_EXIT_CODES: &str = "\
+Example:
+  glancecast verify ubuntu-24.04 --hosts compute-[1-40]
+
 Exit codes:
   0  every copy is intact, and every expected host has one
   1  the query could not be sent
@@ -82,6 +151,9 @@ Exit codes:
   3  some copy differs or could not be read, or some expected host has none or did not answer: the table says which";
 
 const UNPIN_EXIT_CODES: &str = "\
+Example:
+  glancecast unpin ubuntu-24.04 --everyone
+
 Exit codes:
   0  every host that answered has ended its pin, and every expected host has answered
   1  the query could not be sent
@@ -89,11 +161,32 @@ Exit codes:
   3  some expected host did not answer, or no host holds the image";
 
 const REKEY_EXIT_CODES: &str = "\
+Example:
+  glancecast rekey --key group.key --sender-key sender.key --without compute-7
+
 Exit codes:
   0  every host that is not left out has the new key, and the old one is retired (with --keep-old: not retired yet)
   1  the hosts could not be asked
   2  a mistake in the command line, or a key or the file of known hosts is unusable
   3  some host does not have the new key, or still accepts the old one: the table says which; --resume goes on";
+
+const CONFIG_EXIT_CODES: &str = "\
+Example:
+  glancecast config --profile prod
+
+Exit codes:
+  0  every value can be used
+  2  some value cannot: each mistake is named with its file and line, or its variable";
+
+/// The options of `glancecast config`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct ConfigArgs {
+    /// Print nothing if every value can be used, and all mistakes otherwise
+    #[arg(long, conflicts_with = "json")]
+    pub(crate) check: bool,
+    #[command(flatten)]
+    pub(crate) output: Output,
+}
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct ImagesArgs {
@@ -118,7 +211,7 @@ pub(crate) struct ImagesArgs {
     #[arg(long, value_name = "ID")]
     pub(crate) marker: Option<String>,
     #[command(flatten)]
-    pub(crate) output: Output,
+    pub(crate) output: ListArgs,
 }
 
 /// Glance's image statuses. It returns an empty list for an unknown status, so a misspelt one has to be detected here.
@@ -156,8 +249,6 @@ pub(crate) struct KeygenArgs {
 mod tests {
     use std::time::Duration;
 
-    use clap::CommandFactory;
-
     use super::*;
     use crate::openstack::Namesakes;
     use crate::request::{
@@ -166,7 +257,7 @@ mod tests {
 
     #[test]
     fn the_command_line_is_consistent() {
-        Args::command().debug_assert();
+        command().debug_assert();
     }
 
     #[test]
@@ -182,6 +273,9 @@ mod tests {
             "hosts --aggregate gpu --json",
             "verify ubuntu --hosts a,b --wait 500ms",
             "send ubuntu --latest",
+            "send ubuntu debian --hosts a",
+            "send --tag gpu --tag ready --latest",
+            "send ubuntu --no-wait",
             "unpin ubuntu --latest",
             "send ubuntu --pin 7d",
             "send ubuntu --compress auto",
@@ -195,6 +289,7 @@ mod tests {
             "send ubuntu --everyone",
             "hosts --everyone",
             "status ubuntu --sender-key /s",
+            "status --hosts a",
             "send ubuntu --known-hosts /k --strict-hosts",
             "send ubuntu --no-offload",
             "hosts --no-offload",
@@ -218,6 +313,9 @@ mod tests {
             "rekey --key /k --sender-key /s --finish --known-hosts /h",
             "rekey --key /k --sender-key /s --again --without c8",
             "rekey --key /k --sender-key /s --no-offload",
+            "config --json --profile prod",
+            "config --check --config /c",
+            "--profile prod -vv images",
         ] {
             assert!(parse(&format!("glancecast {good}")).is_ok(), "{good}");
         }
@@ -233,6 +331,9 @@ mod tests {
             "glancecast keygen --all /d --sender",
             "glancecast send ubuntu --key /k --unsigned --sender-key /s",
             "glancecast send ubuntu --file /x --insecure",
+            "glancecast send ubuntu --tag x --insecure",
+            "glancecast send --file /x --tag x --insecure",
+            "glancecast send ubuntu --insecure --no-wait --no-lock",
             "glancecast send ubuntu --insecure --key /k",
             "glancecast send ubuntu --insecure --expect 3 --hosts a",
             "glancecast send ubuntu --insecure --expect 0",
@@ -263,7 +364,7 @@ mod tests {
             "glancecast hosts --insecure --everyone --aggregate gpu",
             "glancecast send ubuntu --insecure --stall-timeout 10ms",
             "glancecast images --limit 0",
-            "glancecast status --insecure",
+            "glancecast verify --insecure",
             "glancecast hosts --insecure --latest",
             "glancecast send --file /x --insecure --latest",
             "glancecast hosts --insecure --expect 2 --hosts a",
@@ -280,6 +381,7 @@ mod tests {
             "glancecast status ubuntu --insecure --forget c1",
             "glancecast hosts --insecure --wait 2",
             "glancecast images --status activ",
+            "glancecast config --check --json",
             "glancecast rekey --key /k",
             "glancecast rekey --sender-key /s",
             "glancecast rekey --key /k --sender-key /s --resume --finish",
@@ -304,7 +406,7 @@ mod tests {
             stall_timeout: Duration::from_secs(30),
         };
         let defaults = PushOptions::new(Image::Glance(image), KeySource::Insecure);
-        let request = args.request().expect("a request");
+        let request = args.queue().expect("a request").first;
         assert_eq!(format!("{:?}", request.options()), format!("{defaults:?}"));
     }
 
@@ -317,11 +419,13 @@ mod tests {
         for (flags, expected) in
             [("", KnownHostsOptions::default()), (" --known-hosts /k --strict-hosts", strict)]
         {
-            let found =
-                match parse(&format!("glancecast send ubuntu --insecure{flags}")).expect("a push").command {
-                    Command::Send(args) => args.request().expect("a request").options().known_hosts.clone(),
-                    _ => panic!("not a push"),
-                };
+            let found = match parse(&format!("glancecast send ubuntu --insecure{flags}"))
+                .expect("a push")
+                .command
+            {
+                Command::Send(args) => args.queue().expect("a request").first.options().known_hosts.clone(),
+                _ => panic!("not a push"),
+            };
             assert_eq!(found, expected);
             let found = match parse(&format!("glancecast hosts --insecure{flags}")).expect("a query").command
             {
@@ -337,7 +441,7 @@ mod tests {
     #[test]
     fn options_of_which_something_is_missing_are_refused_with_what_to_give() {
         let refused = |line: &str| match parse(line).expect("clap sees no mistake").command {
-            Command::Send(args) => args.request().map(drop).map_err(|error| error.to_string()),
+            Command::Send(args) => args.queue().map(drop).map_err(|error| error.to_string()),
             Command::Hosts(args) => args
                 .query
                 .request(QueryKind::Hosts, Namesakes::Refused)
@@ -349,9 +453,13 @@ mod tests {
             ("glancecast send ubuntu", "no key: give --key FILE"),
             ("glancecast hosts", "no key: give --key FILE"),
             ("glancecast send --insecure", "give --file PATH"),
+            ("glancecast send --insecure --file -", "needs a file"),
+            ("glancecast send --insecure a b --name x", "--name is for one image"),
+            ("glancecast send --insecure --tag a --name x", "--name is for one image"),
             ("glancecast send ubuntu --insecure --one-way", "--rate 500mbit"),
             ("glancecast send ubuntu --insecure --confirm --hosts a", "needs --aggregate"),
             ("glancecast hosts --insecure --hosts-file /nowhere", "hosts file /nowhere: "),
+            ("glancecast hosts --insecure --hosts @/nowhere", "hosts file /nowhere: "),
             ("glancecast hosts --insecure --hosts !a", "only hosts that are left out"),
             ("glancecast hosts --insecure --exclude a", "--exclude needs the hosts that are meant"),
             (

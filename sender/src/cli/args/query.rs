@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use glancecast_platform::units::parse_duration;
 
-use super::common::{Cloud, GroupKey, Hosts, Known, Network, Output, SigningArgs, namesakes};
+use super::common::{Cloud, GroupKey, Hosts, Known, Network, SigningArgs, namesakes};
+use super::listing::ListArgs;
 use crate::openstack::Namesakes;
 use crate::request::{HostList, QueryKind, QueryRequest, RequestError};
 
@@ -33,13 +34,13 @@ pub(crate) struct QueryArgs {
     #[command(flatten)]
     pub(crate) known: Known,
     #[command(flatten)]
-    pub(crate) output: Output,
+    pub(crate) output: ListArgs,
 }
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct HostsArgs {
     /// Ask nobody, and remove these hosts from the file of known hosts: the next key of such a host is taken as that of
-    /// a new one. For hosts that were reinstalled or have left; ranges as in --hosts; needs no key
+    /// a new one. For hosts that were reinstalled or have left; ranges and @FILE as in --hosts; needs no key
     #[arg(
         long, value_name = "NAME", num_args = 1.., value_parser = HostList::from_str,
         conflicts_with_all = ["expected", "aggregate", "availability_zone", "exclude", "strict_hosts"]
@@ -62,6 +63,27 @@ pub(crate) struct ImageQueryArgs {
     latest: bool,
     #[command(flatten)]
     pub(crate) query: QueryArgs,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct StatusArgs {
+    /// The image: its name on the hosts or in Glance, or its id in Glance [default: list all that lies on the hosts]
+    pub(crate) image: Option<String>,
+    /// Of several active images of the name in Glance, take the one that was created last [default: refuse them]
+    #[arg(long)]
+    latest: bool,
+    #[command(flatten)]
+    pub(crate) query: QueryArgs,
+}
+
+impl StatusArgs {
+    /// Returns the query about an image, or that for all of them.
+    pub(crate) fn of_image(self) -> Result<ImageQueryArgs, QueryArgs> {
+        match self {
+            Self { image: Some(image), latest, query } => Ok(ImageQueryArgs { image, latest, query }),
+            Self { query, .. } => Err(query),
+        }
+    }
 }
 
 impl ImageQueryArgs {

@@ -10,22 +10,24 @@ use glancecast_proto::sender::OneWay;
 use glancecast_proto::wire::Pin;
 use glancecast_sandbox::Unsandboxed;
 
-use super::common::{Cloud, GroupKey, Hosts, Known, Network, Output, SigningArgs, namesakes};
+use super::common::{Cloud, GroupKey, Hosts, Known, Network, SigningArgs, namesakes};
+use super::listing::ListArgs;
 use super::reach::ReachArgs;
 use super::units;
+use crate::cli::turn::IfTaken;
 use crate::pipeline::compress::Compression;
 use crate::request::{
     Conversion, FileImage, FormatRules, GlanceImage, Image, ImageId, PASSES_MAX, PushOptions, PushRequest,
-    RequestError, SignatureRule,
+    QueueRequest, RequestError, SignatureRule,
 };
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct SendArgs {
-    /// The image in Glance: its name or id
+    /// The image in Glance: its name or id. Several are pushed one after the other
     #[arg(conflicts_with = "file")]
-    image: Option<String>,
+    image: Vec<String>,
     /// Push this file instead of an image in Glance
-    #[arg(long, value_name = "PATH")]
+    #[arg(long, value_name = "PATH", conflicts_with = "tag")]
     file: Option<PathBuf>,
     /// Name of the image on the hosts [default: the file's or the image's name]
     #[arg(long, value_parser = ObjectName::new)]
@@ -88,13 +90,23 @@ pub(crate) struct SendArgs {
     #[command(flatten)]
     known: Known,
     #[command(flatten)]
-    pub(crate) output: Output,
+    pub(crate) output: ListArgs,
     /// Print by which ways the hosts will be reached, and how long that will take, before anything is sent
     #[arg(long, help_heading = "Output")]
     pub(crate) explain: bool,
     /// Do the same, and send nothing. The image is found and inspected all the same, and converted if it has to be
     #[arg(long, help_heading = "Output", conflicts_with = "quiet")]
     pub(crate) dry_run: bool,
+    /// Print what happens as JSON lines on standard output, in place of the table, or in this file: hosts that join, are done or
+    /// fail, and each second how far the push is. docs/json.md describes them
+    #[arg(long, value_name = "FILE", num_args = 0..=1, require_equals = true, default_missing_value = "-", help_heading = "Output")]
+    pub(crate) events: Option<PathBuf>,
+    /// Whether standard output gets the table.
+    #[arg(skip = true)]
+    pub(crate) lists: bool,
+    /// With --dry-run: ask the hosts too, and print which do not answer, lack space, or hold an image of this name
+    #[arg(long, help_heading = "Output", requires = "dry_run")]
+    pub(crate) ask: bool,
     /// Print no progress, and no table when the push is complete
     #[arg(long, help_heading = "Output")]
     pub(crate) quiet: bool,
@@ -106,8 +118,11 @@ pub(crate) struct SendArgs {
 struct Glance {
     #[command(flatten)]
     cloud: Cloud,
-    /// Of several active images of the name, here and with --base, take the one that was created last [default: refuse
-    /// them]
+    /// Push the active images with this tag, one after the other; if repeated, those with all of the tags
+    #[arg(long, conflicts_with = "image")]
+    tag: Vec<String>,
+    /// Of several active images of the name, here and with --base, take the one that was created last; with --tag: push
+    /// that one alone [default: refuse them]
     #[arg(long, conflicts_with = "file")]
     latest: bool,
     /// Directory of trusted certificates, PEM or DER files with any name: signed images (img_signature and the like)
@@ -138,6 +153,12 @@ struct Delivery {
     /// or twenty times what the maximum of --rate auto needs]
     #[arg(long, value_name = "DUR", value_parser = parse_duration)]
     timeout: Option<Duration>,
+    /// Fail at once if another push of this machine goes to the group [default: wait for it, at most --timeout]
+    #[arg(long, conflicts_with = "no_lock")]
+    no_wait: bool,
+    /// Neither wait for other pushes of this machine nor let them wait: hosts take part in one after the other
+    #[arg(long)]
+    no_lock: bool,
     /// For hosts that cannot answer: send everything with redundancy and wait for nobody; which hosts hold the image
     /// is not known then
     #[arg(long, conflicts_with = "expect")]
@@ -170,12 +191,34 @@ struct Speed {
 }
 
 impl SendArgs {
-    /// Reads the hosts file, if there is one.
-    pub(crate) fn request(self) -> Result<PushRequest, RequestError> {
+    /// Returns what is done when another push of this machine goes to the group.
+    pub(crate) fn if_taken(&self) -> IfTaken {
+        let Delivery { no_wait, no_lock, timeout, .. } = self.delivery;
+        match (no_wait, no_lock) {
+            (true, _) => IfTaken::Fail,
+            (_, true) => IfTaken::Go,
+            (false, false) => IfTaken::Wait { longest: timeout },
+        }
+    }
+
+    /// Reads the hosts file, if there is one. Returns the images that are meant, and the push of one of them.
+    pub(crate) fn queue(self) -> Result<QueueRequest, RequestError> {
+        let (cloud, namesakes) = (self.glance.cloud.choice(), namesakes(self.glance.latest));
+        let (images, tags) = (self.image.clone(), self.glance.tag.clone());
+        let name_or_id = images.first().or(tags.first()).cloned();
+        if self.name.is_some() && (images.len() > 1 || !tags.is_empty()) {
+            return Err(RequestError::OneName);
+        }
+        let first = self.request_for(name_or_id)?;
+        Ok(QueueRequest { first, images, tags, cloud, namesakes })
+    }
+
+    fn request_for(self, name_or_id: Option<String>) -> Result<PushRequest, RequestError> {
         let Self { glance, delivery, speed, .. } = self;
-        let Delivery { timeout, one_way, overhead, repeat: passes } = delivery;
+        let Delivery { timeout, one_way, overhead, repeat: passes, .. } = delivery;
         let (confirm, cloud) = (glance.confirm, glance.cloud.choice());
-        let image = match (self.file, self.image) {
+        let image = match (self.file, name_or_id) {
+            (Some(path), _) if path.as_os_str() == "-" => return Err(RequestError::StandardInput),
             (Some(path), _) => {
                 Image::File(FileImage { path, image_id: self.image_id, format: self.disk_format })
             }

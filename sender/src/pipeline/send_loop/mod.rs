@@ -15,10 +15,11 @@ use glancecast_proto::geometry::Geometry;
 use glancecast_proto::ids::{BlockIndex, Sequence};
 use glancecast_proto::limits::END_OUTAGE_MAX;
 use glancecast_proto::sender::{
-    FinishedJob, Interleaver, Job, JobRoom, Relaying, Sender, SenderEvent, Transmit,
+    FinishedJob, Interleaver, Job, JobRoom, Relaying, Sender, SenderEvent, Transmit, Watch,
 };
 use glancecast_proto::time::Moment;
 
+use super::changes::{Change, Changes, HostChange};
 use super::content::{ContentCounts, Spared};
 use super::encode::{EncoderThread, Made, Prepared};
 use super::gso_batch::GsoBatch;
@@ -71,6 +72,9 @@ pub(crate) struct SendLoop {
     waker: Waker,
     control: Control<Progress>,
     told_at: Option<Moment>,
+    /// The hosts that hold the push back, and when they were looked for.
+    watched: Option<(Moment, Arc<Watch>)>,
+    changes: Changes,
     geometry: Geometry,
     clocks: Clocks,
 }
@@ -111,6 +115,8 @@ impl SendLoop {
             waker: waker.clone(),
             control,
             told_at: None,
+            watched: None,
+            changes: Changes::default(),
             geometry,
             clocks,
         };
@@ -160,6 +166,9 @@ impl SendLoop {
         while let Some(event) = self.machine.poll_event() {
             let at = self.line.true_now();
             self.relays.note(at, &event);
+            if let Some((name, what)) = Change::of(&event) {
+                self.changes.note(HostChange { at: at.since(Moment::default()), name, what });
+            }
             tell_event(event);
         }
         self.line.set_paths(self.machine.paths());
@@ -418,18 +427,37 @@ impl SendLoop {
         }
     }
 
-    fn tell_progress(&self) {
+    fn tell_progress(&mut self) {
+        let (now, true_now) = (self.line.now(), self.line.true_now());
+        let watch = self.watch(true_now);
+        let total = self.counts.total();
         self.control.update(|progress| {
             progress.blocks_sent = self.machine.blocks_sent();
             progress.content = self.content;
-            progress.wire_bytes = self.counts.total().bytes;
+            progress.wire_bytes = total.bytes;
+            progress.frame_bytes = total.bytes + total.datagrams * self.machine.config().header_bytes;
             progress.repairs = self.counts.repair.datagrams;
             progress.rate = self.machine.rate();
             progress.copies = self.machine.copies();
             progress.proven = self.machine.root().is_some();
             progress.hosts = self.machine.tally();
+            progress.watch = watch;
             progress.is_away = self.line.is_away();
+            progress.is_waiting = self.machine.holds_symbols_back();
+            progress.is_ending = self.machine.verdict().is_some();
+            progress.time = true_now.since(Moment::default());
+            progress.left = self.machine.deadline().since(now);
+            progress.changes.clone_from(&self.changes);
         });
+    }
+
+    /// Returns the hosts that hold the push back, which are looked for at most once in [`WATCH_GAP`].
+    fn watch(&mut self, now: Moment) -> Arc<Watch> {
+        let is_due = self.watched.as_ref().is_none_or(|&(at, _)| now.since(at) >= WATCH_GAP);
+        if is_due {
+            self.watched = Some((now, Arc::new(self.machine.watch())));
+        }
+        self.watched.as_ref().map(|(_, watch)| Arc::clone(watch)).unwrap_or_default()
     }
 }
 
@@ -482,3 +510,5 @@ const STOPPED_OUTAGE_MAX: Duration = Duration::from_millis(500);
 const RECEIVE_ERROR_SLEEP: Duration = Duration::from_millis(1);
 
 const PROGRESS_GAP: Duration = Duration::from_millis(100);
+/// The time between two looks at all hosts, which take a millisecond with ten thousand of them.
+const WATCH_GAP: Duration = Duration::from_millis(500);

@@ -113,7 +113,7 @@ fn refused(mut push: Push, code: i32, names: &[&str], words: &[&str], receivers:
     let line = lines.iter().find(clear).unwrap_or_else(|| panic!("{names:?}, {words:?} not in {lines:?}"));
     println!("{line}");
     if code == REFUSED {
-        assert_eq!(push.process.output(), "", "nothing was pushed, so there is no report");
+        push.process.assert_no_result(code);
     }
     for receiver in receivers {
         let names = receiver.stored();

@@ -70,6 +70,25 @@ impl Settlement {
         rows
     }
 
+    /// Names under which somebody was heard who does not take part, with the reason.
+    pub(in crate::sender::hosts) fn refused(&self) -> impl Iterator<Item = (&HostName, &str)> {
+        self.strangers.reasons()
+    }
+
+    /// Names that are expected and under which nobody was heard, in order.
+    pub(in crate::sender::hosts) fn unheard(&self) -> impl Iterator<Item = &HostName> {
+        let names = match &self.expected {
+            Expected::Named(names) if self.places.len() < names.len() => Some(names),
+            Expected::Named(_) | Expected::Count(_) | Expected::Anyone => None,
+        };
+        // Both are in order: a look into the map for each name would take milliseconds with ten thousand hosts.
+        let mut heard = self.places.keys().peekable();
+        names.into_iter().flatten().filter(move |name| {
+            while heard.next_if(|next| next < name).is_some() {}
+            heard.next_if_eq(name).is_none() && !self.strangers.contains(name)
+        })
+    }
+
     /// Whether a start that was superseded while it was alive may still be: then it is a copy of the host that took its
     /// place, and the push waits for both.
     fn may_be_a_copy_alive(&self, now: Moment) -> bool {
@@ -77,7 +96,8 @@ impl Settlement {
     }
 }
 
-const NEVER_ANSWERED: &str = "never answered: is glancecastd up there, with this group and this key?";
+const NEVER_ANSWERED: &str = "never heard. On it: systemctl status glancecastd; journalctl -u glancecastd names a wrong key \
+                              or clock. If all hosts are so: this machine's firewall";
 
 /// The longest silence of a living host, besides its turn among all hosts: one that is at work on another push says
 /// hello every two seconds, and one of these hellos may be lost.

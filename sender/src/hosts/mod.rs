@@ -1,0 +1,3 @@
+//! Names of hosts, many at a time.
+
+pub mod ranges;
