@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::hex::shown_as_hex;
+use crate::hex::{Hex, shown_as_hex};
 use crate::limits::{BASE_NAME_MAX, HOST_NAME_MAX, OBJECT_NAME_MAX};
 pub use crate::text::is_unprintable;
 
@@ -36,6 +36,11 @@ pub struct GroupId(pub [u8; Self::BYTES]);
 impl GroupId {
     /// Its length.
     pub const BYTES: usize = 32;
+
+    /// Returns the first 16 hexadecimal digits, by which people compare the keys of two machines.
+    pub fn fingerprint(&self) -> String {
+        Hex(&self.0[..8]).to_string()
+    }
 }
 
 /// One start of one receiver. Its upward key is derived from this, so that two starts never share a nonce.

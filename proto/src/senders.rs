@@ -43,6 +43,11 @@ impl Senders {
         Self(senders)
     }
 
+    /// Returns the number of listed senders; `None` where every sender is accepted.
+    pub fn count(&self) -> Option<usize> {
+        (!self.accepts_anybody()).then(|| self.entries().len())
+    }
+
     /// Whether every holder of the group key is accepted.
     pub fn accepts_anybody(&self) -> bool {
         self.0.is_empty()

@@ -178,7 +178,7 @@ impl Push {
     fn note(&mut self, ms: u64) {
         while let Some(event) = self.host.poll_event() {
             self.joined += u32::from(matches!(event, ReceiverEvent::Joined(_)));
-            self.left += u32::from(matches!(event, ReceiverEvent::Failed(..)));
+            self.left += u32::from(matches!(event, ReceiverEvent::Failed { .. }));
         }
         while let Some(work) = effect(&mut self.host) {
             match work {

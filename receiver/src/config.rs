@@ -1,6 +1,6 @@
 //! The command line and the configuration file. Both have the same settings; the command line wins.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -11,6 +11,8 @@ use glancecast_platform::units::{Rate, UnitError, parse_duration};
 use glancecast_proto::ids::HostName;
 use serde::{Deserialize, Deserializer};
 
+use crate::logging::Format;
+use crate::observe::ObserveConfig;
 use crate::rate_limit::ReadRate;
 use crate::relay_settings::{RelaySettings, Relaying};
 use crate::state;
@@ -19,16 +21,41 @@ use crate::toml_error;
 
 /// Receives operating-system images that a glancecast sender multicasts, proves them and publishes them.
 #[derive(Debug, Default, Parser)]
-#[command(name = "glancecastd", version)]
+#[command(name = "glancecastd", version = VERSION_LINE, args_conflicts_with_subcommands = true)]
 pub struct Args {
     /// Read settings from this TOML file; what is given here wins
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
     #[command(flatten)]
     settings: Settings,
+    /// Check the configuration and the files that it names, print every mistake, and exit: 0 without one, 78 with any. As root
+    /// it looks at the files as the owner of the state directory does
+    #[arg(long, conflicts_with = "once")]
+    pub check: bool,
+    /// What to do besides receiving.
+    #[command(subcommand)]
+    pub command: Option<Command>,
     /// Leave after one object: exit 0 when it is published, 1 when it could not be
     #[arg(long)]
     pub once: bool,
+}
+
+/// What else glancecastd does than to receive.
+#[derive(Clone, Debug, clap::Subcommand)]
+pub enum Command {
+    /// Ask the glancecastd of this node what it is at
+    Status(StatusArgs),
+}
+
+/// The arguments of `glancecastd status`.
+#[derive(Clone, Debug, clap::Args)]
+pub struct StatusArgs {
+    /// Print one JSON object: see docs/json.md
+    #[arg(long)]
+    pub json: bool,
+    /// The runtime directory of that glancecastd [default: $RUNTIME_DIRECTORY, or /run/glancecast]
+    #[arg(long, value_name = "DIR")]
+    pub runtime: Option<PathBuf>,
 }
 
 /// What both the command line and the file say.
@@ -103,10 +130,29 @@ struct Settings {
     /// Keep what a broken-off push left, for the next push of the same image: so long after it was written last, or `none` [default: 1d]
     #[arg(long, value_name = "DUR")]
     keep_unfinished: Option<String>,
+    /// How to log: text, json, or journal with a field for each value [default: journal where standard error leads there, else
+    /// text]
+    #[arg(long, value_name = "FORM")]
+    log_format: Option<String>,
+    /// The directory of the socket that `glancecastd status` asks [default: the first of $RUNTIME_DIRECTORY, or /run/glancecast;
+    /// without such a directory nobody can ask]
+    #[arg(long, value_name = "DIR")]
+    runtime: Option<PathBuf>,
+    /// Let Prometheus scrape metrics at this address, at /metrics [default: not at all]
+    #[arg(long, value_name = "ADDR:PORT")]
+    metrics: Option<String>,
+    /// Write metrics to this file, for node_exporter's textfile collector: NAME.prom [default: none]
+    #[arg(long, value_name = "FILE")]
+    metrics_file: Option<PathBuf>,
     #[command(flatten)]
     #[serde(default)]
     relay: RelaySettings,
 }
+
+/// What `--version` prints. The number is the one of [`glancecast_proto::wire::VERSION`].
+const VERSION_LINE: &str = concat!(env!("CARGO_PKG_VERSION"), " (protocol 2)");
+
+const _: () = assert!(glancecast_proto::wire::VERSION == 2, "VERSION_LINE names it");
 
 /// Validated settings.
 #[derive(Clone, Debug)]
@@ -141,6 +187,10 @@ pub struct Config {
     pub read_rate: ReadRate,
     /// How long unfinished images are kept, and what stays free.
     pub store_options: StoreOptions,
+    /// The form of the log, if one was chosen.
+    pub log_format: Option<Format>,
+    /// Where status and metrics are given out.
+    pub observe: ObserveConfig,
 }
 
 /// The senders whose pushes a host accepts.
@@ -177,82 +227,204 @@ impl Args {
     /// Merges the command line with the file.
     ///
     /// # Errors
-    /// One line that names the missing or wrong setting.
+    /// One line that names the first missing or wrong setting.
     pub fn resolve(&self) -> Result<Config, String> {
+        self.look().map_err(|mistakes| mistakes.into_iter().next().expect("there is one"))
+    }
+
+    /// Merges the command line with the file.
+    ///
+    /// # Errors
+    /// A line for each missing or wrong setting. A file that is not TOML, or has an unknown setting, is one mistake.
+    pub fn look(&self) -> Result<Config, Vec<String>> {
         let file = match &self.config {
-            Some(path) => read(path)?,
+            Some(path) => read(path).map_err(|mistake| vec![mistake])?,
             None => Settings::default(),
         };
         self.join(file)
     }
 
-    fn join(&self, file: Settings) -> Result<Config, String> {
+    fn join(&self, file: Settings) -> Result<Config, Vec<String>> {
         let given = self.settings.clone();
+        let mut mistakes = Mistakes::default();
         let insecure = given.insecure.or(file.insecure).unwrap_or(false);
         let keys = if given.key.is_empty() { file.key } else { given.key };
-        match (keys.is_empty(), insecure) {
-            (false, false) | (true, true) => {}
-            (true, false) => return Err(NO_KEY.into()),
-            (false, true) => return Err("--key and --insecure exclude each other".into()),
-        }
-        let name = match given.name.or(file.name) {
-            Some(name) => name,
-            None => nix::unistd::gethostname()
-                .ok()
-                .and_then(|name| name.into_string().ok())
-                .ok_or("this machine has no host name: give --name HOST")?,
-        };
+        let credentials = std::env::var_os(CREDENTIALS).map(PathBuf::from);
+        let keys = mistakes.none(keys_of(keys, insecure, credentials.as_deref()));
+        let name = mistakes.none(host_name(given.name.or(file.name)));
         let group = given.group.or(file.group).unwrap_or_else(|| Group::DEFAULT.into());
-        let group: Group = group.parse().map_err(|error| format!("group: {error}"))?;
-        let membership =
-            Membership::new(group, given.source.or(file.source)).map_err(|error| error.to_string())?;
+        let group = group.parse::<Group>().map_err(|error| format!("group: {error}"));
+        let source = given.source.or(file.source);
+        let membership = mistakes
+            .none(group.and_then(|group| Membership::new(group, source).map_err(|error| error.to_string())));
         let dscp = given.dscp.or(file.dscp).unwrap_or(ANSWER_DSCP);
-        if dscp >= 64 {
-            return Err(format!("dscp {dscp}: a code point is between 0 and 63"));
-        }
-        let write_rate = given.write_rate.or(file.write_rate).map(|rate| rate.parse()).transpose();
+        let dscp = mistakes.none(if dscp < 64 { Ok(dscp) } else { Err(format!("dscp {dscp}: {DSCP}")) });
+        let write_rate = given.write_rate.or(file.write_rate).map(|rate| rate.parse::<Rate>()).transpose();
+        let write_rate = mistakes.none(write_rate.map_err(|error| format!("write_rate: {error}")));
         let read_rate =
             given.read_rate.or(file.read_rate).map_or(Ok(ReadRate::default()), |text| read_at(&text));
+        let read_rate = mistakes.none(read_rate.map_err(|error| format!("read_rate: {error}")));
         let min_free = given.min_free.or(file.min_free).map_or(Ok(MinFree::DEFAULT), |text| text.parse());
-        let renewal = given.renew_membership.or(file.renew_membership);
-        let renewal = renewal.map_or(Ok(Some(RENEWAL)), |text| renewed_every(&text));
-        let senders = if given.senders.is_empty() { file.senders } else { given.senders };
+        let min_free = mistakes.none(min_free.map_err(|error| format!("min_free: {error}")));
         let keep = given.keep_unfinished.or(file.keep_unfinished);
         let keep = keep.map_or(Ok(KeepUnfinished::DEFAULT), |text| kept_for(&text));
-        let nova_conf = if given.nova_conf.is_empty() { file.nova_conf } else { given.nova_conf };
-        let senders = Senders::new(senders, insecure)?;
-        let listen = given.listen.or(file.listen).map_or(Ok(Listen::default()), |text| listens(&text))?;
-        let relaying = given.relay.join(file.relay).resolve(&senders, listen)?;
+        let keep = mistakes.none(keep.map_err(|error| format!("keep_unfinished: {error}")));
+        let renewal = given.renew_membership.or(file.renew_membership);
+        let renewal = renewal.map_or(Ok(Some(RENEWAL)), |text| renewed_every(&text));
+        let renewal = mistakes.none(renewal.map_err(|error| format!("renew_membership: {error}")));
+        let senders = if given.senders.is_empty() { file.senders } else { given.senders };
+        let senders = mistakes.none(Senders::new(senders, insecure));
+        let listen = given.listen.or(file.listen).map_or(Ok(Listen::default()), |text| listens(&text));
+        let listen = mistakes.none(listen);
+        let relay = given.relay.join(file.relay);
+        let relaying = match (&senders, listen) {
+            (Some(senders), Some(listen)) => mistakes.none(relay.resolve(senders, listen)),
+            _ => None,
+        };
         let state = state::directory(given.state.or(file.state), std::env::var_os(state::VARIABLE));
+        let state = mistakes.none(state.map_err(|error| error.to_string()));
+        let nova_conf = if given.nova_conf.is_empty() { file.nova_conf } else { given.nova_conf };
         let (store, owner) = (given.store.or(file.store), given.owner.or(file.owner));
-        let store = StoreSpec::new(store.as_deref(), &nova_conf, owner.as_deref())
-            .map_err(|error| error.to_string())?;
-        Ok(Config {
-            name: HostName::new(&name).map_err(|error| format!("name {name:?}: {error}"))?,
-            membership,
-            interface: given.interface.or(file.interface),
-            dscp,
-            offload: if given.offload.or(file.offload).unwrap_or(true) {
-                Offload::Used
-            } else {
-                Offload::Avoided
-            },
-            renew_membership: renewal.map_err(|error| format!("renew_membership: {error}"))?,
-            keys,
-            listen,
-            relaying,
-            senders,
-            state: state.map_err(|error| error.to_string())?,
-            store,
-            write_rate: write_rate.map_err(|error| format!("write_rate: {error}"))?,
-            read_rate: read_rate.map_err(|error| format!("read_rate: {error}"))?,
-            store_options: StoreOptions {
-                keep_unfinished: keep.map_err(|error| format!("keep_unfinished: {error}"))?,
-                min_free: min_free.map_err(|error| format!("min_free: {error}"))?,
-            },
-        })
+        let store = StoreSpec::new(store.as_deref(), &nova_conf, owner.as_deref());
+        let store = mistakes.none(store.map_err(|error| error.to_string()));
+        let log_format = given.log_format.or(file.log_format).map(|text| text.parse()).transpose();
+        let log_format = mistakes.none(log_format.map_err(|error: String| format!("log_format: {error}")));
+        let runtime = runtime_directory(given.runtime.or(file.runtime));
+        let metrics = given.metrics.or(file.metrics).map(|text| scraped_at(&text)).transpose();
+        let metrics = mistakes.none(metrics);
+        let metrics_file = given.metrics_file.or(file.metrics_file);
+        let interface = given.interface.or(file.interface);
+        let offload = given.offload.or(file.offload).unwrap_or(true);
+        let config = || {
+            Some(Config {
+                name: name?,
+                membership: membership?,
+                interface,
+                dscp: dscp?,
+                offload: if offload { Offload::Used } else { Offload::Avoided },
+                listen: listen?,
+                relaying: relaying?,
+                renew_membership: renewal?,
+                keys: keys?,
+                senders: senders?,
+                state: state?,
+                store: store?,
+                write_rate: write_rate?,
+                read_rate: read_rate?,
+                store_options: StoreOptions { keep_unfinished: keep?, min_free: min_free? },
+                log_format: log_format?,
+                observe: ObserveConfig { runtime: Some(runtime), metrics: metrics?, metrics_file },
+            })
+        };
+        match config() {
+            Some(config) if mistakes.0.is_empty() => Ok(config),
+            _ => Err(mistakes.0),
+        }
     }
 }
+
+/// What is wrong, a line for each mistake.
+#[derive(Default)]
+struct Mistakes(Vec<String>);
+
+impl Mistakes {
+    /// Returns the value, or notes the mistake.
+    fn none<T>(&mut self, result: Result<T, String>) -> Option<T> {
+        result.map_err(|mistake| self.0.push(mistake)).ok()
+    }
+}
+
+impl Config {
+    /// Returns the settings that differ from `other` and are read at a start alone.
+    pub fn needs_restart_for(&self, other: &Self) -> Vec<&'static str> {
+        let (a, b) = (self, other);
+        let relay_is_turned_on = b.relaying.allowed && !a.relaying.allowed;
+        [
+            ("name", a.name != b.name),
+            ("group or source", a.membership != b.membership),
+            ("interface", a.interface != b.interface),
+            ("dscp", a.dscp != b.dscp),
+            ("offload", a.offload != b.offload),
+            ("listen", a.listen != b.listen),
+            ("renew_membership", a.renew_membership != b.renew_membership),
+            ("state", a.state != b.state),
+            ("store, nova_conf or owner", a.store != b.store),
+            ("[relay] mode", relay_is_turned_on),
+            ("[relay] interface", a.relaying.interface != b.relaying.interface),
+            ("log_format", a.log_format != b.log_format),
+            ("runtime, metrics or metrics_file", a.observe != b.observe),
+        ]
+        .into_iter()
+        .filter_map(|(setting, differs)| differs.then_some(setting))
+        .collect()
+    }
+}
+
+/// The environment variable in which systemd names the directory of `LoadCredential=` (systemd.exec(5)).
+const CREDENTIALS: &str = "CREDENTIALS_DIRECTORY";
+
+/// The beginning of a key setting that names a credential of systemd instead of a file.
+const CREDENTIAL: &str = "credential:";
+
+/// The credential that is used if no key is set.
+const GROUP_KEY: &str = "group.key";
+
+/// Returns the key files: those of the setting, where `credential:NAME` stands for a file of systemd's credentials; or
+/// the credential `group.key`, if systemd gives the service one and nothing is set.
+fn keys_of(given: Vec<PathBuf>, insecure: bool, credentials: Option<&Path>) -> Result<Vec<PathBuf>, String> {
+    let by_itself = credentials.map(|directory| directory.join(GROUP_KEY)).filter(|path| path.exists());
+    let given = match (given.is_empty(), insecure, by_itself) {
+        (true, false, Some(path)) => vec![path],
+        (true, false, None) => return Err(NO_KEY.into()),
+        (false, true, _) => return Err("--key and --insecure exclude each other".into()),
+        _ => given,
+    };
+    let named = given.into_iter().map(|path| {
+        let Some(name) = path.to_str().and_then(|text| text.strip_prefix(CREDENTIAL)) else {
+            return Ok(path);
+        };
+        match credentials {
+            _ if name.is_empty() || name.contains('/') => {
+                Err(format!("key {CREDENTIAL}{name}: a credential has a name without slashes"))
+            }
+            Some(directory) => Ok(directory.join(name)),
+            None => Err(format!(
+                "key {CREDENTIAL}{name}: systemd gives this process no credentials; the unit needs \
+                 LoadCredential={name}:/etc/glancecast/{name}"
+            )),
+        }
+    });
+    named.collect()
+}
+
+fn host_name(given: Option<String>) -> Result<HostName, String> {
+    let name = match given {
+        Some(name) => name,
+        None => nix::unistd::gethostname()
+            .ok()
+            .and_then(|name| name.into_string().ok())
+            .ok_or("this machine has no host name: give --name HOST")?,
+    };
+    HostName::new(&name).map_err(|error| format!("name {name:?}: {error}"))
+}
+
+/// Returns the runtime directory: the one given, or the first of those that systemd names, or the default one.
+pub fn runtime_directory(given: Option<PathBuf>) -> PathBuf {
+    let of_systemd = || {
+        let paths = std::env::var_os("RUNTIME_DIRECTORY")?.into_string().ok()?;
+        paths.split(':').next().filter(|path| !path.is_empty()).map(PathBuf::from)
+    };
+    given.or_else(of_systemd).unwrap_or_else(|| RUNTIME.into())
+}
+
+/// The runtime directory where neither a setting nor systemd names one.
+pub const RUNTIME: &str = "/run/glancecast";
+
+fn scraped_at(text: &str) -> Result<SocketAddr, String> {
+    text.parse().map_err(|_| format!("metrics: {text:?} is no address with a port, such as 127.0.0.1:9717"))
+}
+
+const DSCP: &str = "a code point is between 0 and 63";
 
 const NO_KEY: &str =
     "no key: give --key FILE (make it with: glancecast keygen --all DIR), or --insecure in a lab of your own";

@@ -10,13 +10,17 @@
 #[cfg(any(test, fuzzing))]
 mod announcement;
 mod base;
+pub mod check;
 mod coalesce;
 pub mod config;
 mod events;
 #[cfg(any(test, fuzzing))]
 pub mod fuzz;
 pub mod heap;
+pub mod logging;
 pub mod network;
+pub mod notify;
+pub mod observe;
 mod own_address;
 mod pool;
 mod query_worker;

@@ -8,23 +8,26 @@ use std::thread;
 use anyhow::Context;
 use glancecast_platform::clock::wall;
 use glancecast_platform::interface::Interface;
-use glancecast_platform::transport::Listening;
+use glancecast_platform::transport;
 use glancecast_platform::units::Rate;
 use glancecast_platform::{cli, host_key, random};
 use glancecast_proto::agree::StartSecret;
 use glancecast_proto::query::ResponderConfig;
 use glancecast_proto::receiver::ReceiverConfig;
 use glancecast_proto::relay::RelayConfig;
-use glancecast_receiver::config::{Args, Config, Senders};
-use glancecast_receiver::network::{Forwarding, Network, NetworkConfig};
-use glancecast_receiver::receive_loop::{Ended, ReceiveLoop, Setup, Stopper};
+use glancecast_proto::wire::VERSION;
+use glancecast_receiver::config::{Args, Command, Config, Senders, StatusArgs, runtime_directory};
+use glancecast_receiver::logging::{self, Format};
+use glancecast_receiver::network::{Forwarding, Network, NetworkConfig, NetworkError};
+use glancecast_receiver::notify::Notifier;
+use glancecast_receiver::observe::{self, Board, client};
+use glancecast_receiver::receive_loop::{Ended, Listening, ReceiveLoop, Setup, Stopper};
 use glancecast_receiver::settings::{self, Settings};
 use glancecast_receiver::store::{Store, find_tool};
-use glancecast_receiver::{heap, rights, state};
+use glancecast_receiver::{check, heap, rights, state};
 use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::oneshot;
-use tracing_subscriber::EnvFilter;
 
 fn main() -> ExitCode {
     // Enter the sandbox before there is anything to leak.
@@ -32,7 +35,7 @@ fn main() -> ExitCode {
     let signals = match Signals::take() {
         Ok(signals) => signals,
         Err(error) => {
-            cli::tell(&format!("glancecastd: {error:#}"));
+            logging::tell_error(&format!("glancecastd: {error:#}"));
             return ExitCode::from(cli::EXIT_FAILED);
         }
     };
@@ -41,38 +44,84 @@ fn main() -> ExitCode {
         Ok(args) => args,
         Err(code) => return code,
     };
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
-    tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr)
-        .with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr()))
-        .with_target(false)
-        // By default a line that cannot be written is reported by `eprintln!`, which ends the program.
-        .log_internal_errors(false)
-        .init();
-    let prepared = args.resolve().map_err(anyhow::Error::msg).and_then(|config| {
-        prepare(&config, args.once).map(|(receive_loop, stopper)| (config, receive_loop, stopper))
-    });
-    let (config, receive_loop, stopper) = match prepared {
-        Ok(prepared) => prepared,
-        Err(error) => {
-            cli::tell(&format!("glancecastd: {error:#}"));
-            return ExitCode::from(cli::EXIT_USAGE);
-        }
+    match &args.command {
+        Some(Command::Status(status)) => show_status(status),
+        None if args.check => check(&args),
+        None => serve(signals, &args),
+    }
+}
+
+/// Receives until a signal ends it.
+fn serve(signals: Signals, args: &Args) -> ExitCode {
+    let failed = |error: anyhow::Error, code| {
+        logging::tell_error(&format!("glancecastd: {error:#}"));
+        ExitCode::from(code)
     };
-    let reload = || match Settings::reload(&args, &config) {
-        Ok(settings) => stopper.set(settings),
-        Err(error) => tracing::error!(
-            "the keys and senders stay as they were, as they cannot be read anew: {error}; then reload again"
-        ),
+    let config = match args.resolve() {
+        Ok(config) => config,
+        Err(mistake) => return failed(anyhow::Error::msg(mistake), cli::EXIT_CONFIG),
+    };
+    logging::start(config.log_format.unwrap_or_else(Format::by_default), config.name.as_str());
+    let notifier = Notifier::from_environment();
+    let (receive_loop, stopper) = match prepare(&config, args.once, &notifier) {
+        Ok(prepared) => prepared,
+        Err(Unready::Configuration(error)) => return failed(error, cli::EXIT_CONFIG),
+        Err(Unready::System(error)) => return failed(error, cli::EXIT_FAILED),
+    };
+    let reload = || {
+        notifier.reloading();
+        stopper.set(Settings::reload(args, &config));
     };
     match run(signals, receive_loop, &stopper, reload) {
         Ok(Ended::Stopped | Ended::Published) => ExitCode::SUCCESS,
         Ok(Ended::Failed) => ExitCode::from(cli::EXIT_FAILED),
+        Err(error) => failed(error, cli::EXIT_FAILED),
+    }
+}
+
+/// Prints every mistake in the configuration.
+fn check(args: &Args) -> ExitCode {
+    let check::Findings { mistakes, notes } = check::look(args);
+    for line in mistakes.iter().chain(&notes) {
+        cli::tell(&format!("glancecastd: {line}"));
+    }
+    if mistakes.is_empty() {
+        cli::tell("glancecastd: the configuration is good");
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::from(cli::EXIT_CONFIG)
+    }
+}
+
+/// Prints what the service on this node is at.
+fn show_status(args: &StatusArgs) -> ExitCode {
+    let runtime = runtime_directory(args.runtime.clone());
+    let form = if args.json { client::Form::Json } else { client::Form::Table };
+    let printed = client::ask(&runtime, form).map_err(anyhow::Error::from);
+    match printed.and_then(|text| Ok(cli::print(&text)?)) {
+        Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             cli::tell(&format!("glancecastd: {error:#}"));
             ExitCode::from(cli::EXIT_FAILED)
         }
+    }
+}
+
+/// Why the service cannot start.
+enum Unready {
+    /// The configuration is wrong: another attempt ends alike.
+    Configuration(anyhow::Error),
+    /// The machine lacks something at the moment.
+    System(anyhow::Error),
+}
+
+impl Unready {
+    fn configuration(error: impl Into<anyhow::Error>) -> Self {
+        Self::Configuration(error.into())
+    }
+
+    fn system(error: impl Into<anyhow::Error>) -> Self {
+        Self::System(error.into())
     }
 }
 
@@ -100,40 +149,32 @@ impl Signals {
 /// Does everything that can fail for good before the first datagram, in the order of rights. First the process closes itself up,
 /// before keys are read. Then it opens the sockets and drops capabilities. Then it opens the store and starts the first
 /// thread.
-fn prepare(config: &Config, once: bool) -> anyhow::Result<(ReceiveLoop, Stopper)> {
-    rights::close_up().context("give up rights")?;
-    let Settings { keys, senders } = Settings::load(config)?;
-    state::keep_apart(&config.state, &config.store)?;
-    let host_key = host_key::load_or_create(&config.state)?;
-    let keys = settings::keyring(config, keys)?;
-    let network = NetworkConfig {
-        membership: config.membership,
-        interface: config.interface.clone(),
-        dscp: config.dscp,
-        offload: config.offload,
-        renewal: config.renew_membership,
-        listen: config.listen,
-        forwarding: config
-            .relaying
-            .allowed
-            .then(|| Forwarding { interface: config.relaying.interface.clone() }),
-    };
-    let network = Network::open(network)?;
-    rights::drop_capabilities().context("give up capabilities")?;
-    let store = Store::open(&config.store, config.store_options).context("store")?;
-    store.spawn_refresher().context("store")?;
+fn prepare(config: &Config, once: bool, notifier: &Notifier) -> Result<(ReceiveLoop, Stopper), Unready> {
+    rights::close_up().context("give up rights").map_err(Unready::System)?;
+    let Settings { keys, senders, .. } = Settings::load(config).map_err(Unready::configuration)?;
+    state::keep_apart(&config.state, &config.store).map_err(Unready::configuration)?;
+    let host_key = host_key::load_or_create(&config.state).map_err(Unready::configuration)?;
+    let keys = settings::keyring(config, keys).map_err(Unready::configuration)?;
+    let network = Network::open(network_config(config)).map_err(|error| match error {
+        NetworkError::Interface(_) => Unready::configuration(error),
+        NetworkError::Socket(_) => Unready::system(error),
+    })?;
+    rights::drop_capabilities().context("give up capabilities").map_err(Unready::System)?;
+    let store = Store::open(&config.store, config.store_options);
+    let store = store.context("store").map_err(Unready::Configuration)?;
+    store.spawn_refresher().context("store").map_err(Unready::System)?;
     find_tool();
-    let where_to = store.to_string();
+    let draw = Draw;
     let receiver = ReceiverConfig {
         name: config.name.clone(),
         software: concat!("glancecastd ", env!("CARGO_PKG_VERSION")).into(),
         keys: keys.keys().cloned().collect(),
         host_key: host_key.key.clone(),
-        secret: StartSecret::new(random::bytes().context("random numbers")?),
+        secret: StartSecret::new(draw.bytes()?),
         mtu: None,
         senders,
-        start: random::bytes().context("random numbers")?,
-        seed: random::bytes().context("random numbers")?,
+        start: draw.bytes()?,
+        seed: draw.bytes()?,
         buffer_bytes: BUFFER_BYTES,
         // The receive loop says so once it is reached by unicast.
         can_relay: false,
@@ -144,9 +185,9 @@ fn prepare(config: &Config, once: bool) -> anyhow::Result<(ReceiveLoop, Stopper)
         keys,
         senders: receiver.senders.clone(),
         host_key: host_key.key.clone(),
-        secret: StartSecret::new(random::bytes().context("random numbers")?),
-        start: random::bytes().context("random numbers")?,
-        seed: random::bytes().context("random numbers")?,
+        secret: StartSecret::new(draw.bytes()?),
+        start: draw.bytes()?,
+        seed: draw.bytes()?,
         started: wall(),
     };
     let relay = RelayConfig {
@@ -155,27 +196,74 @@ fn prepare(config: &Config, once: bool) -> anyhow::Result<(ReceiveLoop, Stopper)
         parents: config.relaying.parents.clone(),
         host_key: host_key.key.clone(),
     };
-    let (write_rate, read_rate) = (config.write_rate, config.read_rate);
-    let state = config.state.clone();
     let key = host_key.key.public();
-    let Config { name, membership, .. } = config.clone();
-    let (group, source) = (membership.group(), membership.source());
-    let from = source.map_or_else(|| "any".to_owned(), |source| source.to_string());
-    let relays = config.relaying.allowed;
-    let listening = Box::new(move |interface: &Interface, unicast: Listening| {
-        let relays = if relays && matches!(unicast, Listening::AtGroupPort(_)) { "on" } else { "off" };
-        tracing::info!(
-            %name, %group, %interface, from, %unicast, relay = relays, store = where_to, %key, "listening"
-        );
-    });
-    let setup =
-        Setup { network, listening, store, state, write_rate, read_rate, receiver, responder, relay, once };
-    let (receive_loop, stopper) = ReceiveLoop::new(setup)?;
+    let board = Board::default();
+    observe::answer(&config.observe, board.clone()).map_err(Unready::system)?;
+    let setup = Setup {
+        network,
+        listening: listening(config, store.to_string(), key.to_string(), &receiver),
+        store,
+        state: config.state.clone(),
+        write_rate: config.write_rate,
+        read_rate: config.read_rate,
+        receiver,
+        responder,
+        relay,
+        once,
+        kept_for: config.store_options.keep_unfinished.time,
+        notifier: notifier.clone(),
+        board,
+        group: config.membership.group().to_string(),
+        metrics_file: config.observe.metrics_file.clone(),
+    };
+    let (receive_loop, stopper) = ReceiveLoop::new(setup).map_err(Unready::system)?;
     warn_of_settings(config);
     if host_key.origin == host_key::Origin::Made {
         tracing::info!(%key, state = %config.state.display(), "made a host key");
     }
     Ok((receive_loop, stopper))
+}
+
+fn network_config(config: &Config) -> NetworkConfig {
+    NetworkConfig {
+        membership: config.membership,
+        interface: config.interface.clone(),
+        dscp: config.dscp,
+        offload: config.offload,
+        renewal: config.renew_membership,
+        listen: config.listen,
+        forwarding: config
+            .relaying
+            .allowed
+            .then(|| Forwarding { interface: config.relaying.interface.clone() }),
+    }
+}
+
+/// Returns what logs that the group is joined, with what an operator compares between machines.
+fn listening(config: &Config, store: String, key: String, receiver: &ReceiverConfig) -> Listening {
+    let Config { name, membership, .. } = config.clone();
+    let (group, source) = (membership.group(), membership.source());
+    let from = source.map_or_else(|| "any".to_owned(), |source| source.to_string());
+    let relays = config.relaying.allowed;
+    let group_key: Vec<String> = receiver.keys.iter().map(|key| key.id().fingerprint()).collect();
+    let group_key = group_key.join(",");
+    Box::new(move |interface: &Interface, unicast: transport::Listening| {
+        let relays =
+            if relays && matches!(unicast, transport::Listening::AtGroupPort(_)) { "on" } else { "off" };
+        tracing::info!(
+            %name, %group, %interface, from, %unicast, relay = relays, store, %key, group_key, protocol = VERSION,
+            "listening"
+        );
+    })
+}
+
+/// Draws random numbers.
+struct Draw;
+
+impl Draw {
+    fn bytes<const N: usize>(&self) -> Result<[u8; N], Unready> {
+        random::bytes().context("random numbers").map_err(Unready::System)
+    }
 }
 
 /// Warns of risky settings once the program is sure to start, so that an error stays a single line.

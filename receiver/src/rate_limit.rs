@@ -11,15 +11,23 @@ use glancecast_platform::units::Rate;
 /// A schedule of transfers; each transfer moves it on by the time that it takes at the rate.
 #[derive(Debug)]
 pub(crate) struct RateLimit {
-    rate: Option<Rate>,
-    /// When the next transfer may begin.
-    due: Mutex<Instant>,
+    rate: Mutex<Option<Rate>>,
+    /// When the next transfer may begin; shared by the limits of all that share a rate.
+    due: Arc<Mutex<Instant>>,
 }
 
 impl RateLimit {
     /// Returns a schedule for `rate`; `None` means no limit.
     pub(crate) fn new(rate: Option<Rate>) -> Self {
-        Self { rate, due: Mutex::new(Instant::now()) }
+        Self { rate: Mutex::new(rate), due: Arc::new(Mutex::new(Instant::now())) }
+    }
+
+    /// Puts another rate in the place of the old one. What had a turn keeps it, and what comes next begins at once.
+    pub(crate) fn set(&self, rate: Option<Rate>) {
+        let before = std::mem::replace(&mut *lock(&self.rate), rate);
+        if before != rate {
+            self.clear();
+        }
     }
 
     /// Waits for the turn of a transfer of `bytes` bytes. Returns false as soon as `is_wanted` does, which is called at
@@ -40,7 +48,7 @@ impl RateLimit {
 
     fn take_turn(&self, bytes: u64) -> Instant {
         let now = Instant::now();
-        let Some(rate) = self.rate else { return now };
+        let Some(rate) = *lock(&self.rate) else { return now };
         let mut due = lock(&self.due);
         let turn = (*due).max(now.checked_sub(LATE_MAX).unwrap_or(now));
         *due = turn + rate.time_for(bytes);
@@ -82,18 +90,22 @@ pub(crate) struct ReadLimits {
 
 impl ReadLimits {
     pub(crate) fn new(rate: ReadRate) -> Self {
-        let limit = |rate| Arc::new(RateLimit::new(rate));
-        match rate {
-            ReadRate::Verifications => {
-                let verify = ReadRate::VERIFY.parse().expect("a rate");
-                Self { verifications: limit(Some(verify)), pushes: limit(None) }
-            }
-            ReadRate::All(rate) => {
-                let both = limit(Some(rate));
-                Self { verifications: Arc::clone(&both), pushes: both }
-            }
-            ReadRate::Unlimited => Self { verifications: limit(None), pushes: limit(None) },
-        }
+        let due = Arc::new(Mutex::new(Instant::now()));
+        let limit = || Arc::new(RateLimit { rate: Mutex::new(None), due: Arc::clone(&due) });
+        let limits = Self { verifications: limit(), pushes: limit() };
+        limits.set(rate);
+        limits
+    }
+
+    /// Puts another rate in the place of the old one.
+    pub(crate) fn set(&self, rate: ReadRate) {
+        let (verifications, pushes) = match rate {
+            ReadRate::Verifications => (Some(ReadRate::VERIFY.parse().expect("a rate")), None),
+            ReadRate::All(rate) => (Some(rate), Some(rate)),
+            ReadRate::Unlimited => (None, None),
+        };
+        self.verifications.set(verifications);
+        self.pushes.set(pushes);
     }
 }
 
@@ -125,7 +137,21 @@ mod tests {
                 (verifications, pushes),
                 "{rate:?}"
             );
-            assert_eq!(Arc::ptr_eq(&limits.verifications, &limits.pushes), matches!(rate, ReadRate::All(_)));
+        }
+    }
+
+    #[test]
+    fn reads_that_share_a_rate_take_turns_also_after_it_was_set_anew() {
+        let rate = || "8mbit".parse().expect("1 MB/s");
+        for limits in [ReadLimits::new(ReadRate::All(rate())), ReadLimits::new(ReadRate::Unlimited)] {
+            limits.set(ReadRate::All(rate()));
+            limits.pushes.take_turn(100_000_000);
+            assert!(limits.verifications.take_turn(1) > Instant::now() + Duration::from_secs(50));
+            limits.set(ReadRate::Unlimited);
+            assert!(limits.verifications.take_turn(1 << 40) <= Instant::now());
+            limits.set(ReadRate::Verifications);
+            limits.verifications.take_turn(1 << 30);
+            assert!(limits.pushes.take_turn(1) <= Instant::now(), "a push does not wait for a query");
         }
     }
 

@@ -20,23 +20,26 @@ use glancecast_proto::geometry::Geometry;
 use glancecast_proto::limits::DATAGRAM_MAX;
 use glancecast_proto::query::{Responder, ResponderConfig};
 use glancecast_proto::receiver::{
-    Admission, Attempt, Effect, Leftover, Opened, Receiver, ReceiverConfig, ReceiverEvent, Work, buffer_bytes,
+    Admission, Attempt, BlockOutcome, Effect, Leftover, Opened, Receiver, ReceiverConfig, ReceiverEvent,
+    Work, buffer_bytes,
 };
 use glancecast_proto::relay::RelayConfig;
 use glancecast_proto::time::Moment;
-use glancecast_proto::wire::{Announce, Discard, Kind, SymbolHeader};
+use glancecast_proto::wire::{Announce, Discard, DiscardCounts, Kind, SymbolHeader};
 
 use crate::base::{self, BaseThread};
 use crate::coalesce::Coalescer;
 use crate::events::{self, Context};
 use crate::network::{Network, Tended};
+use crate::notify::{Notifier, Service};
+use crate::observe::{Board, Identity, Nudge, Surveyor, Tally, Turn};
 use crate::own_address::{self, OwnAddress};
 use crate::pool::Pool;
 use crate::query_worker::QueryWorkers;
 use crate::rate_limit::{ReadLimits, ReadRate};
 use crate::rebuild::failure;
 use crate::relay::{Forwarder, Gathering, Read};
-use crate::settings::Settings;
+use crate::settings::{Settings, SettingsError};
 use crate::stages::{Clocks, Stage, clocks};
 use crate::store::{BaseFile, Begun, Existing, Store, Unpublished};
 use crate::workers::{Answer, Task, Workers};
@@ -67,6 +70,16 @@ pub struct Setup {
     pub relay: RelayConfig,
     /// Whether the loop ends after one object.
     pub once: bool,
+    /// How long unfinished images are kept, for the log.
+    pub kept_for: Duration,
+    /// The way to the service manager.
+    pub notifier: Notifier,
+    /// Where the state of this host is left for others to see.
+    pub board: Board,
+    /// The group, as the operator writes it.
+    pub group: String,
+    /// The file that metrics are written to.
+    pub metrics_file: Option<PathBuf>,
 }
 
 /// How the receive loop ended.
@@ -84,14 +97,17 @@ pub enum Ended {
 #[derive(Clone)]
 pub struct Stopper {
     stop: Arc<AtomicBool>,
-    settings: Arc<Mutex<Option<Settings>>>,
+    settings: Reloaded,
     waker: Waker,
 }
 
+/// What a reload has found, until the loop takes it.
+type Reloaded = Arc<Mutex<Option<Result<Settings, SettingsError>>>>;
+
 impl Stopper {
-    /// Gives the loop other group keys and senders, and returns at once. Of several that come at the same time the last
-    /// counts.
-    pub fn set(&self, settings: Settings) {
+    /// Gives the loop other settings, or the reason why the old ones stay, and returns at once. Of several that come at the
+    /// same time the last counts.
+    pub fn set(&self, settings: Result<Settings, SettingsError>) {
         *lock(&self.settings) = Some(settings);
         self.waker.wake();
     }
@@ -126,13 +142,24 @@ pub struct ReceiveLoop {
     out: Vec<u8>,
     sleeper: Sleeper,
     stop: Arc<AtomicBool>,
-    settings: Arc<Mutex<Option<Settings>>>,
+    settings: Reloaded,
+    reads: ReadLimits,
     clock: Clock,
     once: bool,
     outcome: Option<Ended>,
     stopping: Option<Moment>,
     drops: Drops,
     cleaned: Moment,
+    service: Service,
+    tally: Tally,
+    survey: Nudge,
+    kept_for: Duration,
+    /// What was discarded before the push that is under way.
+    discarded_before: DiscardCounts,
+    /// Whether something of the group was heard since the last snapshot.
+    was_heard: bool,
+    /// When that was last so, in milliseconds since 1970.
+    heard_ms: Option<u64>,
 }
 
 /// The machine; it holds the session's file.
@@ -146,6 +173,7 @@ struct Drops {
     everyone: u32,
     host: u32,
     since_join: u64,
+    since_start: u64,
 }
 
 impl Drops {
@@ -157,7 +185,9 @@ impl Drops {
         };
         let count = count.unwrap_or(0);
         // A socket that was opened anew counts from zero.
-        self.since_join += u64::from(count.checked_sub(*last).unwrap_or(count));
+        let more = u64::from(count.checked_sub(*last).unwrap_or(count));
+        self.since_join += more;
+        self.since_start += more;
         *last = count;
         self.since_join
     }
@@ -192,11 +222,23 @@ impl ReceiveLoop {
         let reads = ReadLimits::new(setup.read_rate);
         let workers =
             Workers::start(&waker, &clocks, limit, &reads.pushes).map_err(step("start a thread"))?;
-        let queries = QueryWorkers::start(&setup.store, &setup.state, &waker, reads.verifications)
-            .map_err(step("start a thread"))?;
+        let queries =
+            QueryWorkers::start(&setup.store, &setup.state, &waker, Arc::clone(&reads.verifications))
+                .map_err(step("start a thread"))?;
         let (stop, settings) = (Arc::new(AtomicBool::new(false)), Arc::default());
         let buffer = setup.network.buffer();
         log_short_buffer(buffer);
+        let survey =
+            Surveyor { store: setup.store.clone(), board: setup.board.clone(), file: setup.metrics_file };
+        let survey = survey.start().map_err(step("start a thread"))?;
+        let identity = Identity {
+            name: setup.receiver.name.to_string(),
+            host_key: setup.receiver.host_key.public().to_string(),
+            group: setup.group,
+            store: setup.store.to_string(),
+        };
+        let mut tally = Tally::new(identity, setup.board);
+        tally.note_access(&setup.receiver.keys, &setup.receiver.senders);
         let receive_loop = Self {
             own_address: OwnAddress::of(setup.network.source()),
             network: setup.network,
@@ -205,7 +247,8 @@ impl ReceiveLoop {
             responder: Responder::new(setup.responder),
             forwarder: Forwarder::new(setup.relay),
             queries,
-            bases: BaseThread::start(&waker, reads.pushes).map_err(step("start a thread"))?,
+            bases: BaseThread::start(&waker, Arc::clone(&reads.pushes)).map_err(step("start a thread"))?,
+            reads,
             store: setup.store,
             workers,
             attempt: None,
@@ -224,6 +267,13 @@ impl ReceiveLoop {
             stopping: None,
             drops: Drops::default(),
             cleaned: Moment::default(),
+            service: Service::new(setup.notifier),
+            tally,
+            survey,
+            kept_for: setup.kept_for,
+            discarded_before: DiscardCounts::default(),
+            was_heard: false,
+            heard_ms: None,
         };
         Ok((receive_loop, Stopper { stop, settings, waker }))
     }
@@ -252,6 +302,7 @@ impl ReceiveLoop {
             self.tend_relay();
             self.log_events();
             self.clean_sometimes();
+            self.tell();
             if let Some(ended) = self.ended() {
                 break ended;
             }
@@ -270,6 +321,7 @@ impl ReceiveLoop {
                 }
             }
         };
+        self.service.stopping();
         self.log_discards();
         self.queries.join();
         self.bases.join();
@@ -289,6 +341,8 @@ impl ReceiveLoop {
         self.forwarder.handle_network_change();
         if let Some(listening) = self.listening.take() {
             listening(&on, unicast);
+            self.tally.hurry();
+            self.service.ready();
         }
     }
 
@@ -310,6 +364,7 @@ impl ReceiveLoop {
         }
         if came != Came::Nothing && inlet == Inlet::Everyone {
             self.network.note_heard(self.clock.now());
+            self.was_heard = true;
         }
         came
     }
@@ -318,6 +373,7 @@ impl ReceiveLoop {
         let start = Instant::now();
         let received = self.network.receive(inlet, batch);
         self.clocks.add(Stage::Receive as usize, start, batch.bytes());
+        self.tally.bytes += if received > 0 { batch.bytes() as u64 } else { 0 };
         received
     }
 
@@ -326,6 +382,7 @@ impl ReceiveLoop {
         let now = self.clock.now();
         let mut gathering = Gathering::default();
         for (from, datagram) in batch.datagrams() {
+            self.tally.datagrams += 1;
             // What came by multicast is never forwarded, nor what is for this host alone.
             let candidate = match inlet {
                 Inlet::Host if !own_address::is_for_this_one(datagram) => {
@@ -406,6 +463,8 @@ impl ReceiveLoop {
         let now = self.clock.now();
         match answer {
             Answer::Block { attempt, block, buffer, outcome } => {
+                let is_proven = matches!(outcome, BlockOutcome::Written { .. } | BlockOutcome::Zeros(_));
+                self.tally.blocks_proven += u64::from(is_proven);
                 let returned = buffer.map(|(returned, bytes)| {
                     if self.attempt == Some(attempt) {
                         self.pool.take_back(returned.buffer, bytes);
@@ -459,6 +518,8 @@ impl ReceiveLoop {
     fn prepare(&mut self, attempt: Attempt, announce: &Announce, buffers: u16) {
         let symbol_size = usize::from(announce.geometry.symbol_size());
         self.drops.since_join = 0;
+        self.discarded_before = self.machine.discards().clone();
+        self.tally.hurry();
         self.pool = Pool::new(buffers, buffer_bytes(announce), symbol_size);
         self.attempt = Some(attempt);
     }
@@ -498,6 +559,7 @@ impl ReceiveLoop {
         self.queries.serve(now, &mut self.responder);
         if let Some(keys) = self.responder.poll_keys() {
             tracing::info!(keys = keys.len(), "the group keys have changed");
+            self.tally.note_keys(&keys);
             self.machine.handle_keys(keys);
         }
         while let Some(to) = self.responder.poll_transmit(now, &mut self.out) {
@@ -526,23 +588,79 @@ impl ReceiveLoop {
         if self.stopping.is_none() && self.stop.load(Ordering::Relaxed) {
             let now = self.clock.now();
             self.stopping = Some(now);
+            self.service.stopping();
             self.machine.handle_stop(now);
             self.store.stop();
         }
     }
 
-    /// Takes over keys and senders that were read anew.
+    /// Takes over settings that were read anew, all of them or none.
     fn take_settings(&mut self) {
-        let Some(Settings { keys, senders }) = lock(&self.settings).take() else { return };
-        if self.responder.handle_configured_keys(keys) {
-            self.responder.handle_senders(senders.clone());
-            self.machine.handle_senders(self.clock.now(), senders);
-            tracing::info!("group keys and senders were read anew");
-        } else {
-            tracing::error!(
-                "every group key that is configured was retired, so that the old keys and senders stay: configure the present key"
-            );
+        let Some(settings) = lock(&self.settings).take() else { return };
+        let refused = match settings {
+            Ok(settings) if self.responder.handle_configured_keys(settings.keys.clone()) => {
+                self.take_over(settings);
+                None
+            }
+            Ok(_) => {
+                Some("every group key that is configured was retired: configure the present key".to_owned())
+            }
+            Err(error) => Some(error.to_string()),
+        };
+        match &refused {
+            None => tracing::info!("the settings were read anew"),
+            Some(reason) => {
+                tracing::warn!(
+                    "all settings stay as they were, as they cannot be read anew: {reason}; then reload again"
+                );
+            }
         }
+        self.tally.note_reload(refused);
+        self.service.reloaded();
+    }
+
+    fn take_over(&mut self, settings: Settings) {
+        let Settings { keys: _, senders, write_rate, read_rate, store_options, relaying } = settings;
+        self.tally.senders = senders.count();
+        self.responder.handle_senders(senders.clone());
+        self.machine.handle_senders(self.clock.now(), senders);
+        self.workers.set_write_rate(write_rate);
+        self.reads.set(read_rate);
+        self.store.set_options(store_options);
+        self.kept_for = store_options.keep_unfinished.time;
+        self.forwarder.set(&relaying);
+        let is_reached = matches!(self.network.listening(), transport::Listening::AtGroupPort(_));
+        self.machine.set_relaying(self.forwarder.is_allowed() && is_reached);
+    }
+
+    /// Tells the service manager that the loop turns, and once a second everybody what this host is at.
+    fn tell(&mut self) {
+        let now = self.clock.now();
+        self.service.ping(now);
+        if !self.tally.is_due(now) {
+            return;
+        }
+        if std::mem::take(&mut self.was_heard) {
+            self.heard_ms = Some(wall().0);
+        }
+        if !self.service.is_ready() && now.since(Moment::default()) >= READY_WAIT_MAX {
+            self.service.ready();
+        }
+        let push = self.machine.intake(now).zip(self.machine.session());
+        let turn = Turn {
+            network: self.network.state(self.heard_ms),
+            push: push.map(|(intake, announce)| (announce.session, announce.reply_to.to_string(), intake)),
+            discards: self.machine.discards(),
+            query_discards: self.responder.discards(),
+            socket_drops: self.drops.since_start,
+            corrupt: self.machine.corrupt_blocks(),
+            clocks: &self.clocks,
+            relay: self.forwarder.counts(),
+            relay_allowed: self.forwarder.is_allowed(),
+            relay_active: self.forwarder.is_at_work(),
+        };
+        let status = self.tally.publish(now, turn);
+        self.service.status(status);
     }
 
     /// Cleans the store every [`CLEAN_GAP`]: unfinished images also expire while nothing happens.
@@ -577,33 +695,24 @@ impl ReceiveLoop {
 
     fn log_events(&mut self) {
         while let Some(event) = self.machine.poll_event() {
-            events::log(&event, &self.context(&event));
+            let context = Context { corrupt: self.machine.corrupt_blocks(), kept_for: self.kept_for };
+            events::log(&event, context);
+            self.tally.note_end(&event);
             match event {
                 ReceiverEvent::Published { .. } => self.finish(Ended::Published),
-                ReceiverEvent::Failed(..) => self.finish(Ended::Failed),
+                ReceiverEvent::Failed { .. } => self.finish(Ended::Failed),
                 _ => {}
             }
         }
     }
 
-    /// Returns what the log adds to an event. Events are polled after the whole batch was handled, and by then the next
-    /// session may have begun.
-    fn context(&self, event: &ReceiverEvent) -> Context {
-        let corrupt = self.machine.corrupt_blocks();
-        match (event, self.machine.session()) {
-            (ReceiverEvent::Published { session, .. }, Some(announce)) if announce.session == *session => {
-                Context { name: announce.name.to_string(), reused: self.machine.reused(), corrupt }
-            }
-            _ => Context { corrupt, ..Context::default() },
-        }
-    }
-
+    /// Logs what was discarded since the start, as the last words.
     fn log_discards(&self) {
         self.forwarder.log_counts();
-        tracing::info!("discarded datagrams by reason: {}", self.machine.discards());
         if self.responder.discards().seen().next().is_some() {
             tracing::info!("discarded queries by reason: {}", self.responder.discards());
         }
+        tracing::info!("discarded datagrams by reason: {}", self.machine.discards());
     }
 
     fn finish(&mut self, outcome: Ended) {
@@ -611,7 +720,10 @@ impl ReceiveLoop {
             let seconds = time.nanos as f64 / 1e9;
             tracing::debug!(stage = time.name, seconds, bytes = time.bytes, "time since the start");
         }
-        self.log_discards();
+        let discarded = self.machine.discards().since(&self.discarded_before);
+        tracing::debug!("discarded during this push by reason: {discarded}");
+        self.discarded_before = self.machine.discards().clone();
+        self.survey.nudge();
         if self.machine.corrupt_blocks() > 0 {
             tracing::warn!(
                 "{} blocks since the start did not match their hash: somebody with the group key sends bad symbols, or \
@@ -655,6 +767,9 @@ const BATCHES_IN_A_ROW: u32 = 8;
 
 /// Time between two cleanings of the store.
 const CLEAN_GAP: Duration = Duration::from_secs(60);
+
+/// How long a service without its interface is not ready yet. After that the boot goes on without it: it waits inside.
+const READY_WAIT_MAX: Duration = Duration::from_secs(60);
 
 /// Longest sleep with nothing to wait for; a wake-up ends it.
 const IDLE_SLEEP: Duration = Duration::from_secs(1);

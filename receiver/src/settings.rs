@@ -1,22 +1,36 @@
-//! Settings that are read when the program starts and again on SIGHUP: the group keys, and the senders that this host
-//! lists. What is read again takes effect as a whole, or not at all.
+//! Settings that are read when the program starts and again on SIGHUP: the group keys, the senders that this host lists,
+//! rates, room, and the relay. What is read again takes effect as a whole, or not at all.
+
+use std::path::PathBuf;
 
 use glancecast_platform::keyfile::{self, KeyFileError};
 use glancecast_platform::keyring_file::{self, KeyringFileError};
 use glancecast_platform::sender_keys::{self, SenderKeyError};
+use glancecast_platform::units::Rate;
 use glancecast_proto::keyring::{AllRetired, Keyring};
 use glancecast_proto::seal::GroupKey;
 use glancecast_proto::senders;
 
 use crate::config::{Args, Config, Senders};
+use crate::rate_limit::ReadRate;
+use crate::relay_settings::Relaying;
+use crate::store::StoreOptions;
 
-/// Group keys and senders, as the configuration names them.
+/// What a running host takes over without a restart.
 #[derive(Clone, Debug)]
 pub struct Settings {
     /// The keys of the configuration's key files.
     pub keys: Vec<GroupKey>,
     /// The senders whose pushes are accepted.
     pub senders: senders::Senders,
+    /// Cap on writes to the store.
+    pub write_rate: Option<Rate>,
+    /// Cap on reads from the store that hash data again.
+    pub read_rate: ReadRate,
+    /// How long unfinished images are kept, and what stays free.
+    pub store_options: StoreOptions,
+    /// Whether and how this host forwards pushes to others.
+    pub relaying: Relaying,
 }
 
 impl Settings {
@@ -25,7 +39,7 @@ impl Settings {
     /// # Errors
     /// [`SettingsError`] of the first file that is unusable.
     pub fn load(config: &Config) -> Result<Self, SettingsError> {
-        let mut keys = keyfile::load_all(&config.keys)?;
+        let mut keys = keyfile::load_all(&config.keys).map_err(SettingsError::of_key)?;
         if keys.is_empty() {
             keys.push(GroupKey::insecure());
         }
@@ -33,22 +47,29 @@ impl Settings {
             Senders::Listed(settings) => sender_keys::senders(settings)?,
             Senders::Any => senders::Senders::any(),
         };
-        Ok(Self { keys, senders })
+        Ok(Self {
+            keys,
+            senders,
+            write_rate: config.write_rate,
+            read_rate: config.read_rate,
+            store_options: config.store_options,
+            relaying: config.relaying.clone(),
+        })
     }
 
-    /// Reads the configuration and its files anew. Of other settings that differ from `running`, the log says that they
-    /// need a restart.
+    /// Reads the configuration and its files anew. The log names other settings that differ from `running`, as they need
+    /// a restart.
     ///
     /// # Errors
     /// [`SettingsError`]; nothing has changed then.
     pub fn reload(args: &Args, running: &Config) -> Result<Self, SettingsError> {
         let config = args.resolve().map_err(SettingsError::Config)?;
         let settings = Self::load(&config)?;
-        let others = Config { keys: running.keys.clone(), senders: running.senders.clone(), ..config };
-        // What is shown has every setting, and a store cannot be compared.
-        if format!("{others:?}") != format!("{running:?}") {
+        let others = running.needs_restart_for(&config);
+        if !others.is_empty() {
             tracing::warn!(
-                "settings other than key and senders have changed: they are read at a start, so restart glancecastd"
+                "these settings have changed and are read at a start alone, so restart glancecastd for them: {}",
+                others.join("; ")
             );
         }
         Ok(settings)
@@ -71,6 +92,15 @@ pub enum SettingsError {
     /// The configuration is wrong.
     #[error("{0}")]
     Config(String),
+    /// A group key is not there. A node gets its key from elsewhere, and making one would be of no use.
+    #[error(
+        "key file {path}: there is no such file; copy the group's key from the sender's machine: a new one would open nothing",
+        path = path.display()
+    )]
+    NoKeyFile {
+        /// Its path.
+        path: PathBuf,
+    },
     /// A group key cannot be read.
     #[error(transparent)]
     Key(#[from] KeyFileError),
@@ -83,6 +113,16 @@ pub enum SettingsError {
     /// The senders cannot be read.
     #[error(transparent)]
     Senders(#[from] SenderKeyError),
+}
+
+impl SettingsError {
+    /// Returns the error for a group key that cannot be read.
+    pub(crate) fn of_key(error: KeyFileError) -> Self {
+        match error {
+            KeyFileError::Missing { path } => Self::NoKeyFile { path },
+            error => Self::Key(error),
+        }
+    }
 }
 
 #[cfg(test)]

@@ -9,6 +9,7 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use glancecast_platform::locks::lock;
+use glancecast_platform::units::Rate;
 use glancecast_platform::wake::Waker;
 use glancecast_proto::geometry::Geometry;
 use glancecast_proto::ids::BlockIndex;
@@ -128,6 +129,11 @@ impl Workers {
         if self.files.try_send(Task::Clean { store: store.clone() }).is_err() {
             tracing::debug!("the store is not looked over: its worker is busy");
         }
+    }
+
+    /// Puts another cap on writes in the place of the old one.
+    pub(crate) fn set_write_rate(&self, rate: Option<Rate>) {
+        self.limit.set(rate);
     }
 
     /// Ends all writes for an attempt: its blocks that still wait are answered at once.

@@ -20,6 +20,11 @@ impl WriteLimit {
         Self { limit: RateLimit::new(rate), given_up: AtomicU64::new(0) }
     }
 
+    /// Puts another rate in the place of the old one.
+    pub(crate) fn set(&self, rate: Option<Rate>) {
+        self.limit.set(rate);
+    }
+
     /// Waits until an attempt may write `bytes` bytes. Returns false if it is given up, before or meanwhile.
     pub(crate) fn wait(&self, attempt: u64, bytes: u64) -> bool {
         debug_assert!(attempt > 0, "attempts are counted from 1");

@@ -1,4 +1,5 @@
-//! Bad input to either program: exit code 2, one line on standard error with the mistake, nothing on standard output.
+//! Bad input to either program: one line on standard error with the mistake, nothing on standard output, and exit code 2; or
+//! 78 of a service with a wrong configuration.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -99,12 +100,12 @@ fn the_receiver_wants_to_know_whose_pushes_it_accepts() {
         command.arg("--key").arg(testbed.key()).arg("--state").arg(testbed.state("r1")).args(senders);
         Process::start("r1", command, &testbed.path(""))
     };
-    refused(
+    refused_for_good(
         receiver(&[]),
         &["--sender FILE", "glancecast keygen --all DIR", "DIR/sender.pub", "--sender any"],
     );
     let key = format!("ed25519:{}", "ab".repeat(32));
-    refused(receiver(&["--sender", "any", "--sender", &key]), &["any", "exclude"]);
+    refused_for_good(receiver(&["--sender", "any", "--sender", &key]), &["any", "exclude"]);
     for (accepts, warns) in [(&["--sender", &key][..], false), (&["--sender", "any"], true)] {
         let mut running = receiver(accepts);
         running.wait_for_log(" listening", SOON);
@@ -128,28 +129,31 @@ fn the_receiver_names_an_unknown_interface_and_waits_for_it() {
 #[test]
 fn the_receiver_names_a_group_that_is_not_multicast() {
     let (testbed, _) = testbed();
-    refused(testbed.start_receiver("r1", &["--group", "192.0.2.7:7167"]), &["192.0.2.7", "multicast"]);
+    refused_for_good(
+        testbed.start_receiver("r1", &["--group", "192.0.2.7:7167"]),
+        &["192.0.2.7", "multicast"],
+    );
 }
 
 #[test]
 fn the_receiver_names_a_key_file_of_the_wrong_length() {
     let (testbed, _) = testbed();
     let key = key_of(&testbed, 7, 0o600);
-    refused(testbed.start_receiver("r1", &["--key", &key]), &[&key, "7"]);
+    refused_for_good(testbed.start_receiver("r1", &["--key", &key]), &[&key, "7"]);
 }
 
 #[test]
 fn the_receiver_names_a_key_file_that_others_may_read() {
     let (testbed, _) = testbed();
     let key = readable_key(&testbed);
-    refused(testbed.start_receiver("r1", &["--key", &key]), &[&key, "chmod"]);
+    refused_for_good(testbed.start_receiver("r1", &["--key", &key]), &[&key, "chmod"]);
 }
 
 #[test]
 fn the_receiver_names_a_store_that_is_not_there() {
     let (testbed, _) = testbed();
     let store = text(testbed.path("nosuch"));
-    refused(testbed.start_receiver("r1", &["--store", &format!("directory:{store}")]), &[&store]);
+    refused_for_good(testbed.start_receiver("r1", &["--store", &format!("directory:{store}")]), &[&store]);
 }
 
 #[test]
@@ -188,11 +192,23 @@ fn the_sender_names_an_image_id_in_upper_case() {
 
 /// Asserts that a process ends with exit code 2 and one line that has all of `words`.
 #[track_caller]
-pub(crate) fn refused(mut process: Process, words: &[&str]) {
+pub(crate) fn refused(process: Process, words: &[&str]) {
+    refused_with(2, process, words);
+}
+
+/// Asserts that a service ends with exit code 78, which keeps its unit from trying again, and one line that has all of
+/// `words`.
+#[track_caller]
+fn refused_for_good(process: Process, words: &[&str]) {
+    refused_with(78, process, words);
+}
+
+#[track_caller]
+fn refused_with(code: i32, mut process: Process, words: &[&str]) {
     let end = process.wait(SOON);
     let lines = process.log_lines();
-    assert_eq!(end.code(), Some(2), "{lines:?}");
-    process.assert_no_result(2);
+    assert_eq!(end.code(), Some(code), "{lines:?}");
+    process.assert_no_result(code);
     assert_eq!(lines.len(), 1, "exactly one line: {lines:#?}");
     for word in words {
         assert!(lines[0].contains(word), "{word:?} is not in {:?}", lines[0]);

@@ -58,6 +58,19 @@ pub fn load_or_create(state: &Path) -> Result<HostKey, HostKeyError> {
     Err(HostKeyError::Unsettled { path })
 }
 
+/// Checks that the state directory can have the key, and that the key is usable if it is there. Makes nothing.
+///
+/// # Errors
+/// [`HostKeyError`]
+pub fn check(state: &Path) -> Result<(), HostKeyError> {
+    let path = state.join(FILE);
+    check_directory(state)?;
+    if is_there(&path)? {
+        load(&path)?;
+    }
+    Ok(())
+}
+
 /// Parses the content of a key file; `None` if it is not a host key.
 pub fn parse(file: &[u8]) -> Option<SigningKey> {
     LINE.parse(file)

@@ -13,6 +13,8 @@ pub const EXIT_OK: u8 = 0;
 pub const EXIT_FAILED: u8 = 1;
 /// A usage or configuration error: nothing was attempted.
 pub const EXIT_USAGE: u8 = 2;
+/// A service cannot start with its configuration (`EX_CONFIG` of sysexits.h): another attempt would end alike.
+pub const EXIT_CONFIG: u8 = 78;
 /// The push ended, but an expected host does not hold a proven copy.
 pub const EXIT_INCOMPLETE: u8 = 3;
 

@@ -2,6 +2,7 @@
 
 use crate::ids::{BlockIndex, SessionId};
 use crate::integrity::{BlockHash, Root};
+use crate::receiver::intake::{GaveUp, Intake};
 use crate::receiver::table::{BufferId, Collected, Place, Sifted, Work};
 use crate::senders::Sender;
 use crate::sign::PublicKey;
@@ -209,6 +210,8 @@ pub enum ReceiverEvent {
         root: Root,
         /// Whether the same bytes existed before.
         existing: bool,
+        /// What the host took in for it.
+        intake: Box<Intake>,
     },
     /// This host leaves a session that it has hardly begun for one that was started earlier. It joins it again
     /// afterwards.
@@ -219,7 +222,16 @@ pub enum ReceiverEvent {
         to: SessionId,
     },
     /// This host gave up or left the session, which published nothing.
-    Failed(SessionId, String),
+    Failed {
+        /// The session.
+        session: SessionId,
+        /// The reason in words.
+        reason: String,
+        /// The kind of the reason.
+        why: GaveUp,
+        /// What the host had taken in.
+        intake: Box<Intake>,
+    },
     /// Announcements under another group key arrive from this address. Reported once.
     WrongKey(SocketAddr),
     /// A sender with the group key that this host does not list, or that does not sign, announces a push. Reported

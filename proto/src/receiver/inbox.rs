@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use super::final_report::FinalReport;
 use super::notices::Foreign;
 use super::session::Stage;
-use super::{Receiver, ReceiverEvent, Rejoin};
+use super::{GaveUp, Receiver, ReceiverEvent, Rejoin};
 use crate::time::{Moment, WallClock};
 use crate::wire::{Discard, Down, End, Header, Kind, Notice, foreign_version};
 
@@ -83,7 +83,7 @@ impl<U: Clone, E> Receiver<U, E> {
             Down::Manifest(run) => active.learn(&run),
             Down::Poll(poll) => active.take_poll(now, poll, &mut self.rng),
             Down::End(end) => {
-                self.take_end(&end);
+                self.take_end(now, &end);
                 return Ok(());
             }
             Down::Proofs(proofs) => active.take_proofs(&proofs),
@@ -127,7 +127,7 @@ impl<U: Clone, E> Receiver<U, E> {
         Ok(())
     }
 
-    fn take_end(&mut self, end: &End) {
+    fn take_end(&mut self, now: Moment, end: &End) {
         let Some(active) = &self.session else { return };
         match (active.stage(), end) {
             // The end cannot fail the session here: what is published is proven, and what is being published is
@@ -140,11 +140,11 @@ impl<U: Clone, E> Receiver<U, E> {
                     "the sender ended the push before this host was complete: it lacks {}",
                     active.lacking()
                 );
-                self.abandon(&reason, Rejoin::Never);
+                self.abandon(now, GaveUp::SenderEnded, &reason);
             }
             (Stage::Opening | Stage::Receiving | Stage::Existing, End::Aborted(reason)) => {
                 let reason = format!("the sender gave up: {reason}");
-                self.abandon(&reason, Rejoin::Never);
+                self.abandon(now, GaveUp::SenderEnded, &reason);
             }
         }
     }

@@ -21,6 +21,7 @@ mod effects;
 mod final_report;
 mod inbox;
 mod inlet;
+mod intake;
 mod notices;
 mod numbers;
 #[cfg(test)]
@@ -51,6 +52,7 @@ pub use effects::{
     ReceiverEvent, ReceiverTimer, Returned,
 };
 pub use inlet::Inlet;
+pub use intake::{GaveUp, Intake, Phase};
 pub(crate) use numbers::Numbers;
 pub use session::buffer_bytes;
 pub use table::{BaseIndex, BufferId, Collected, Origin, Place, Sifted, SymbolHashes, Work, buffer_symbols};
@@ -348,9 +350,11 @@ impl<U: Clone, E> Receiver<U, E> {
         let session = active.id();
         let wall = self.wall(now);
         let active = self.session.as_mut().expect("it is at it");
+        let intake = Box::new(active.intake(now));
         let root = active.close_done(now, wall, &self.config, published);
         self.leave_place(attempt, Leftover::Discarded);
-        self.event(ReceiverEvent::Published { session, root, existing: published == Published::Existing });
+        let existing = published == Published::Existing;
+        self.event(ReceiverEvent::Published { session, root, existing, intake });
         self.leave_if_one_way();
     }
 
@@ -365,7 +369,7 @@ impl<U: Clone, E> Receiver<U, E> {
             Some(Expired::Sender) => {
                 let session = active.id();
                 self.note_silent(session);
-                self.abandon("the sender was not heard any more", Rejoin::WhenAnnounced);
+                self.abandon(now, GaveUp::SenderSilent, "the sender was not heard any more");
             }
             None => {}
         }
@@ -573,6 +577,7 @@ impl<U: Clone, E> Receiver<U, E> {
             return;
         }
         let (session, attempt) = (active.id(), active.attempt());
+        let intake = Box::new(active.intake(now));
         active.close_failed(now, wall, &self.config, &Failure::new(kind, reason));
         let leftover = match kind {
             // What was written is proven, whatever spoiled the rest.
@@ -585,7 +590,8 @@ impl<U: Clone, E> Receiver<U, E> {
             | FailureKind::UnknownSender => Leftover::Discarded,
         };
         self.leave_place(attempt, leftover);
-        self.event(ReceiverEvent::Failed(session, reason.to_owned()));
+        let (reason, why) = (reason.to_owned(), GaveUp::Failed(kind));
+        self.event(ReceiverEvent::Failed { session, reason, why, intake });
         self.leave_if_one_way();
     }
 
@@ -596,13 +602,15 @@ impl<U: Clone, E> Receiver<U, E> {
         }
     }
 
-    /// Leaves the session without a final report: the sender knows the reason, or is gone.
-    fn abandon(&mut self, reason: &str, rejoin: Rejoin) {
+    /// Leaves the session without a final report: the sender knows the reason, or is gone. A host joins the session of a
+    /// sender that was silent again when it is announced.
+    fn abandon(&mut self, now: Moment, why: GaveUp, reason: &str) {
         if let Some(active) = &self.session {
             let (session, attempt) = (active.id(), active.attempt());
+            let (reason, intake) = (reason.to_owned(), Box::new(active.intake(now)));
             self.leave_place(attempt, Leftover::Kept);
-            self.event(ReceiverEvent::Failed(session, reason.to_owned()));
-            self.leave(rejoin);
+            self.event(ReceiverEvent::Failed { session, reason, why, intake });
+            self.leave(if why == GaveUp::SenderSilent { Rejoin::WhenAnnounced } else { Rejoin::Never });
         }
     }
 

@@ -15,7 +15,7 @@ fn a_session_whose_signer_is_taken_off_the_list_ends_at_once_with_the_reason() {
     host.handle_senders(at(5), Senders::listed(vec![entry(2, None)]));
     let events: Vec<_> = std::iter::from_fn(|| host.poll_event()).collect();
     assert!(
-        matches!(&events[..], [ReceiverEvent::Failed(_, reason)] if reason.contains("taken off the list")),
+        matches!(&events[..], [ReceiverEvent::Failed { reason, .. }] if reason.contains("taken off the list")),
         "{events:?}"
     );
     let effects: Vec<_> = std::iter::from_fn(|| host.poll_effect(BlockRoom::Free)).collect();
@@ -62,7 +62,7 @@ fn an_unsigned_session_ends_when_senders_are_listed() {
     drain(&mut host);
     host.handle_senders(at(1), Senders::listed(vec![entry(1, None)]));
     assert!(
-        matches!(host.poll_event(), Some(ReceiverEvent::Failed(_, reason)) if reason.contains("not signed"))
+        matches!(host.poll_event(), Some(ReceiverEvent::Failed { reason, .. }) if reason.contains("not signed"))
     );
 }
 

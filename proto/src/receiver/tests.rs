@@ -64,7 +64,11 @@ fn a_store_that_finds_no_place_leaves_nothing_to_put_away() {
     assert!(matches!(effect(&mut host), Some(Effect::Leave(Attempt(1)))));
     assert!(effect(&mut host).is_none());
     assert!(matches!(host.poll_event(), Some(ReceiverEvent::Joined(_))));
-    assert_eq!(host.poll_event(), Some(ReceiverEvent::Failed(announce().session, "full".into())));
+    let Some(ReceiverEvent::Failed { session, reason, why, intake }) = host.poll_event() else {
+        panic!("it failed")
+    };
+    assert_eq!((session, reason.as_str()), (announce().session, "full"));
+    assert_eq!((why.name(), intake.name, intake.blocks_held), ("no_space", announce().name, 0));
 }
 
 #[test]
@@ -107,7 +111,7 @@ fn the_end_fails_a_host_that_lacks_something_and_not_one_that_has_all() {
     assert!(host.session().is_none());
     let events: Vec<_> = std::iter::from_fn(|| host.poll_event()).collect();
     assert!(
-        matches!(&events[..], [_, ReceiverEvent::Failed(_, reason)] if reason.contains("before this host was complete")),
+        matches!(&events[..], [_, ReceiverEvent::Failed { reason, why: GaveUp::SenderEnded, .. }] if reason.contains("before this host was complete")),
         "{events:?}"
     );
     let mut host = sought(&empty());

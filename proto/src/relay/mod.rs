@@ -120,6 +120,15 @@ impl Relay {
         }
     }
 
+    /// Takes over whether and for whom this host relays, and how fast. A lease that is held ends by itself within three
+    /// seconds if it is not allowed any more.
+    pub fn set(&mut self, allowed: bool, rate_max: Option<u64>, parents: Vec<Prefix>) {
+        if rate_max != self.config.rate_max {
+            self.rate = RateBudget::new(rate_max);
+        }
+        (self.config.allowed, self.config.rate_max, self.config.parents) = (allowed, rate_max, parents);
+    }
+
     /// Whether this host relays if it is asked to.
     pub fn is_allowed(&self) -> bool {
         self.config.allowed

@@ -82,6 +82,12 @@ impl DiscardCounts {
         self.0[reason as usize]
     }
 
+    /// Returns what was counted after `earlier`, which is an older state of these counts.
+    #[must_use]
+    pub fn since(&self, earlier: &Self) -> Self {
+        Self(std::array::from_fn(|at| self.0[at].saturating_sub(earlier.0[at])))
+    }
+
     /// The reasons that occurred, with their counts.
     pub fn seen(&self) -> impl Iterator<Item = (Discard, u64)> + '_ {
         Discard::ALL.into_iter().map(|reason| (reason, self.of(reason))).filter(|&(_, count)| count > 0)

@@ -52,6 +52,19 @@ impl Condition {
         Self::Missing { why: error.to_string(), what }
     }
 
+    /// Returns why this host hears nothing, in words; `None` if it hears, or has not looked yet.
+    pub(super) fn trouble(&self) -> Option<String> {
+        let shown = |name: &String| printable(name);
+        match self {
+            Self::NotYet | Self::Fine { .. } => None,
+            Self::Missing { why, .. } => Some(why.clone()),
+            Self::Down(name) => Some(format!("interface {} is switched off", shown(name))),
+            Self::NoCarrier(name) => Some(format!("interface {} has no carrier", shown(name))),
+            Self::Port { interface, of } => Some(format!("interface {} is {of}", shown(interface))),
+            Self::NotJoined(name, why) => Some(format!("on interface {} it {why}", shown(name))),
+        }
+    }
+
     /// Whether the group can be heard, as far as this host knows.
     pub(super) fn is_fine(&self) -> bool {
         matches!(self, Self::Fine { .. })
@@ -96,6 +109,8 @@ pub(super) struct ConditionLog {
     lines: u32,
     /// When `lines` was counted last.
     counted: Moment,
+    /// When the last line was written.
+    written: Moment,
 }
 
 impl Default for ConditionLog {
@@ -105,6 +120,7 @@ impl Default for ConditionLog {
             has_been_fine: false,
             lines: LINES_AT_ONCE,
             counted: Moment::default(),
+            written: Moment::default(),
         }
     }
 }
@@ -113,11 +129,20 @@ impl ConditionLog {
     /// Logs the condition if it is not what the log says. If it changes again and again, a line comes now and then, and
     /// says how things stand then.
     pub(super) fn say(&mut self, now: Moment, condition: &Condition) {
-        if self.is_due(now, condition) {
+        if self.is_due(now, condition) || self.is_to_be_repeated(now, condition) {
+            self.written = now;
             log(&self.said, condition, self.has_been_fine);
             self.has_been_fine |= condition.is_fine();
             self.said = condition.clone();
         }
+    }
+
+    /// Whether the host waits for its interface since the start, and the log has not said so for a minute: whoever looks at
+    /// the end of the log of a service that is active must see it.
+    fn is_to_be_repeated(&self, now: Moment, condition: &Condition) -> bool {
+        !self.has_been_fine
+            && !matches!(condition, Condition::NotYet | Condition::Fine { .. })
+            && now.since(self.written) >= LINE_GAP
     }
 
     fn is_due(&mut self, now: Moment, condition: &Condition) -> bool {
@@ -180,6 +205,18 @@ const LINE_GAP: Duration = Duration::from_secs(60);
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_interface_that_is_waited_for_since_the_start_is_a_line_a_minute() {
+        let mut log = ConditionLog::default();
+        log.say(Moment::from_micros(1_000_000), &missing());
+        let repeated = |log: &ConditionLog, second: u64| {
+            log.is_to_be_repeated(Moment::from_micros(second * 1_000_000), &missing())
+        };
+        assert!(!repeated(&log, 60) && repeated(&log, 61));
+        log.has_been_fine = true;
+        assert!(!repeated(&log, 1_000), "a loss later on is said once");
+    }
 
     #[test]
     fn one_loss_and_its_end_are_a_line_each() {

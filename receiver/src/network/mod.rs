@@ -24,7 +24,9 @@ use glancecast_platform::transport::{
     Buffer, Destination, Inlet, Listen, Listening, Offload, SocketError, Uplink,
 };
 use glancecast_proto::time::Moment;
+use glancecast_proto::wire::printable;
 
+use crate::observe::NetworkState;
 use condition::{Condition, ConditionLog};
 use renewal::Renewal;
 use unsent::Unsent;
@@ -190,6 +192,18 @@ impl Network {
     /// Returns where this host is reached at its own address.
     pub(crate) fn listening(&self) -> Listening {
         self.uplink.listening()
+    }
+
+    /// Returns how this host is connected, for its status.
+    pub(crate) fn state(&self, heard_ms: Option<u64>) -> NetworkState {
+        NetworkState {
+            group: String::new(),
+            listening: self.condition.is_fine(),
+            interface: self.on.as_ref().map(|on| format!("{} ({})", printable(&on.name), on.addr)),
+            trouble: self.condition.trouble(),
+            unicast: self.listening().to_string(),
+            heard_ms,
+        }
     }
 
     /// Looks after the network. A call costs a comparison until the next look is due. `in_session` says whether the

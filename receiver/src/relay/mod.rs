@@ -18,18 +18,22 @@ use std::time::Duration;
 
 use glancecast_platform::trains::{Progress, Taken, Train};
 use glancecast_platform::transport::Destination;
+use glancecast_platform::units::Rate;
 use glancecast_proto::ids::SessionTag;
 use glancecast_proto::limits::DATAGRAM_MAX;
-use glancecast_proto::relay::{Candidate, Membership, Relay, RelayConfig, Targets};
+use glancecast_proto::relay::{Candidate, Membership, Relay, RelayConfig, RelayCounts, Targets};
 use glancecast_proto::time::{Moment, WallClock};
 use glancecast_proto::wire::{Header, Opened};
 
 use crate::network::Network;
+use crate::relay_settings::Relaying;
 use queue::{Full, Queue, WayId};
 
 /// The relay of this host, with what waits to leave.
 pub(crate) struct Forwarder {
     relay: Relay,
+    /// Whether the relay was on at the start.
+    is_possible: bool,
     ways: Vec<Way>,
     queue: Queue,
     scratch: Box<[u8]>,
@@ -73,6 +77,7 @@ impl Forwarder {
     pub(crate) fn new(config: RelayConfig) -> Self {
         let bytes = if config.allowed { QUEUE_BYTES } else { 0 };
         Self {
+            is_possible: config.allowed,
             relay: Relay::new(config),
             ways: Vec::new(),
             queue: Queue::new(bytes),
@@ -80,6 +85,17 @@ impl Forwarder {
             told: Vec::new(),
             refused_copies: 0,
         }
+    }
+
+    /// Takes over other settings. A host that was started with its relay off keeps it off: its sockets are not made for it.
+    pub(crate) fn set(&mut self, relaying: &Relaying) {
+        let rate_max = relaying.rate_max.map(Rate::bits);
+        self.relay.set(self.is_possible && relaying.allowed, rate_max, relaying.parents.clone());
+    }
+
+    /// Returns what was forwarded and refused since the start.
+    pub(crate) fn counts(&self) -> &RelayCounts {
+        self.relay.counts()
     }
 
     /// Whether this host relays if a sender asks it to.

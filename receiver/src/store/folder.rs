@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::Sender;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use glancecast_platform::locks::lock;
 use glancecast_proto::integrity::Root;
 use glancecast_proto::wire::Announce;
 
@@ -30,7 +31,7 @@ use super::spec::StoreOptions;
 pub(super) struct Folder {
     staging: StagingArea,
     file_system: FileSystem,
-    options: StoreOptions,
+    options: Mutex<StoreOptions>,
     /// Held while unfinished files are searched, so that no thread finds them locked by another thread of this process.
     looking: Mutex<()>,
     /// Number of unfinished files created so far. It is part of their names, as a session that is joined again needs
@@ -64,12 +65,18 @@ impl Folder {
         options: StoreOptions,
         journals: Option<Sender<Arc<JournalWriter>>>,
     ) -> Result<Self, StoreError> {
-        let staging = StagingArea { disk, directory: path.to_owned(), min_free: options.min_free, journals };
+        let staging = StagingArea {
+            disk,
+            directory: path.to_owned(),
+            min_free: Mutex::new(options.min_free),
+            journals,
+        };
         let file_system = FileSystem::probe(&*staging.disk, path)?;
         if file_system.naming == Naming::Rename {
             tracing::info!(path = %path.display(), "no hard links here: files get their names by renameat2(RENAME_NOREPLACE)");
         }
         let (looking, made) = (Mutex::new(()), AtomicU64::new(0));
+        let options = Mutex::new(options);
         let folder = Self { staging, file_system, options, looking, made, stop: AtomicBool::new(false) };
         folder.clean()?;
         // A name that was removed and is used again must not lead to the older file after a power cut; and a directory
@@ -96,10 +103,20 @@ impl Folder {
         &self.stop
     }
 
+    /// Puts other options in the place of the old ones. A file that is being written keeps its reserve.
+    pub(super) fn set_options(&self, options: StoreOptions) {
+        *lock(&self.options) = options;
+        *lock(&self.staging.min_free) = options.min_free;
+    }
+
+    fn options(&self) -> StoreOptions {
+        *lock(&self.options)
+    }
+
     /// Removes unfinished files that are too old or too many, or that take room that stays free.
     pub(super) fn clean(&self) -> Result<(), StoreError> {
         let _looking = self.looking.lock().unwrap_or_else(PoisonError::into_inner);
-        resume::clean(self.disk(), self.path(), self.options)
+        resume::clean(self.disk(), self.path(), self.options())
     }
 
     /// Returns what a name leads to.
@@ -131,7 +148,7 @@ impl Folder {
         let wanted = room_for(announce.data_bytes.unwrap_or(bytes));
         loop {
             let room = self.disk().room().map_err(|error| self.error(ASK_FOR_ROOM, error))?;
-            let reserve = self.options.min_free.of(room.total);
+            let reserve = self.options().min_free.of(room.total);
             let usable = room.free.saturating_sub(reserve);
             match partials.pop() {
                 _ if usable >= wanted => break,
@@ -149,7 +166,7 @@ impl Folder {
         if let Some((partial, old)) = old {
             return Ok(PartialFile::resume(&self.staging, partial.names, partial.file, old, geometry));
         }
-        let journal_of = (!self.options.keep_unfinished.time.is_zero()).then_some((&identity, session));
+        let journal_of = (!self.options().keep_unfinished.time.is_zero()).then_some((&identity, session));
         let object = Name::new(object).map_err(|error| self.error_at(object, "make", error))?;
         loop {
             let serial = self.made.fetch_add(1, Ordering::Relaxed);

@@ -114,6 +114,13 @@ impl Store {
         thread::Builder::new().name("refresh".into()).spawn(refresh).map(drop)
     }
 
+    /// Puts other options in the place of the old ones; a file that is being written keeps its reserve.
+    pub fn set_options(&self, options: StoreOptions) {
+        if let Some(parts) = self.parts() {
+            parts.folder.set_options(options);
+        }
+    }
+
     /// Ends long operations: a publication that waits for a lock fails, and a comparison ends.
     pub fn stop(&self) {
         format::stop();

@@ -4,10 +4,11 @@
 use std::fs::File;
 use std::io;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::Sender;
+use std::sync::{Arc, Mutex};
 
+use glancecast_platform::locks::lock;
 use glancecast_proto::geometry::Geometry;
 use glancecast_proto::ids::{BlockIndex, SessionId};
 use glancecast_proto::integrity::{BlockHash, VerifiedBlock};
@@ -60,7 +61,7 @@ pub(super) struct StagingArea {
     /// For messages.
     pub(super) directory: PathBuf,
     /// The room that stays free.
-    pub(super) min_free: MinFree,
+    pub(super) min_free: Mutex<MinFree>,
     /// Channel to the thread that writes journals.
     pub(super) journals: Option<Sender<Arc<JournalWriter>>>,
 }
@@ -139,7 +140,7 @@ impl PartialFile {
             names,
             directory: staging.directory.clone(),
             journal: Arc::new(journal),
-            min_free: staging.min_free,
+            min_free: *lock(&staging.min_free),
             written: AtomicU64::new(0),
             look_at: AtomicU64::new(0),
             recorded: Vec::new(),
@@ -543,7 +544,7 @@ mod tests {
 
     fn staging(path: &Path) -> StagingArea {
         let disk = Arc::new(System(Anchor::open(path, Vec::new()).expect("a directory")));
-        StagingArea { disk, directory: path.to_owned(), min_free: MinFree::NONE, journals: None }
+        StagingArea { disk, directory: path.to_owned(), min_free: Mutex::new(MinFree::NONE), journals: None }
     }
 
     fn names() -> Names {

@@ -60,7 +60,7 @@ fn a_link_local_group_without_an_interface_is_refused() {
         .arg("--state")
         .arg(testbed.state("r1"));
     let mut process = Process::start("r1", command, &testbed.path(""));
-    assert_eq!(process.wait(SOON).code(), Some(2));
+    assert_eq!(process.wait(SOON).code(), Some(78));
     let lines = process.log_lines();
     assert!(lines.iter().any(|line| line.contains("--interface") && line.contains("ff12")), "{lines:?}");
 }

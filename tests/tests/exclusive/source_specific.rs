@@ -30,7 +30,7 @@ fn a_source_specific_group_without_a_source_is_refused() {
     let testbed = Testbed::loopback();
     for group in ["232.77.0.1:7167", "[ff35::8000:4743]:7167"] {
         let mut receiver = testbed.start_receiver("r1", &["--group", group]);
-        assert_eq!(receiver.wait(SOON).code(), Some(2), "{group}");
+        assert_eq!(receiver.wait(SOON).code(), Some(78), "{group}");
         let lines = receiver.log_lines();
         assert!(lines.len() == 1 && lines[0].contains("--source"), "{group}: {lines:?}");
     }

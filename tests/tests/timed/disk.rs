@@ -116,7 +116,7 @@ fn a_store_that_cannot_name_a_file_safely_is_refused_when_glancecastd_starts() {
     command.arg("--state").arg(testbed.state("r1"));
     quota::deny_calls(&[libc::SYS_linkat, libc::SYS_renameat2], &mut command);
     let mut receiver = Process::start("r1", command, &testbed.path(""));
-    assert_eq!(receiver.wait(SOON).code(), Some(2));
+    assert_eq!(receiver.wait(SOON).code(), Some(78));
     let log = receiver.log_lines().join("\n");
     assert!(log.contains("neither hard links") && log.contains("RENAME_NOREPLACE"), "{log}");
 }

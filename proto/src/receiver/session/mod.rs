@@ -183,6 +183,11 @@ impl Session {
         self.table.held()
     }
 
+    /// When this host joined.
+    pub(super) fn joined(&self) -> Moment {
+        self.joined
+    }
+
     /// The number of blocks that were made from bytes this host already held.
     pub(super) fn reused(&self) -> u32 {
         self.totals.blocks_reused

@@ -79,7 +79,7 @@ impl Session {
     }
 
     /// Returns the counters with all losses: nothing is on its way any more that counts.
-    pub(super) fn final_totals(&self) -> Totals {
+    pub(in crate::receiver) fn final_totals(&self) -> Totals {
         let (symbols_lost, symbols_late) = (self.arrivals.lost_of_all(), self.arrivals.late());
         Totals { symbols_lost, symbols_late, bytes_received: self.arrivals.bytes(), ..self.totals }
     }

@@ -83,8 +83,12 @@ fn go_on(bytes: &[u8], bytes_of_image: u64, written: Range<u64>) {
     let recorded = old.records.iter().rev().find(|record| record.block == LAST).map(|record| record.hash);
     let in_journal: Vec<BlockIndex> = old.records.iter().map(|record| record.block).collect();
 
-    let staging =
-        StagingArea { disk: shelf.clone(), directory: "/".into(), min_free: MinFree::NONE, journals: None };
+    let staging = StagingArea {
+        disk: shelf.clone(),
+        directory: "/".into(),
+        min_free: std::sync::Mutex::new(MinFree::NONE),
+        journals: None,
+    };
     let partial = PartialFile::resume(&staging, partial.names, partial.file, old, geometry);
     let kept = partial.kept().to_vec();
     assert!(kept.windows(2).all(|pair| pair[0] < pair[1]), "each once, in order");
