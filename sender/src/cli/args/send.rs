@@ -138,6 +138,10 @@ struct Delivery {
     /// or twenty times what the maximum of --rate auto needs]
     #[arg(long, value_name = "DUR", value_parser = parse_duration)]
     timeout: Option<Duration>,
+    /// Give up hosts that were never heard this long after the image was sent; with none heard, this long after the start,
+    /// and nothing is sent
+    #[arg(long, value_name = "DUR", default_value = "30s", value_parser = parse_duration)]
+    join_timeout: Duration,
     /// For hosts that cannot answer: send everything with redundancy and wait for nobody; which hosts hold the image
     /// is not known then
     #[arg(long, conflicts_with = "expect")]
@@ -173,7 +177,7 @@ impl SendArgs {
     /// Reads the hosts file, if there is one.
     pub(crate) fn request(self) -> Result<PushRequest, RequestError> {
         let Self { glance, delivery, speed, .. } = self;
-        let Delivery { timeout, one_way, overhead, repeat: passes } = delivery;
+        let Delivery { timeout, join_timeout, one_way, overhead, repeat: passes } = delivery;
         let (confirm, cloud) = (glance.confirm, glance.cloud.choice());
         let image = match (self.file, self.image) {
             (Some(path), _) => {
@@ -204,6 +208,7 @@ impl SendArgs {
             confirm,
             one_way: one_way.then_some(OneWay { overhead, passes }),
             timeout,
+            join_timeout: Some(join_timeout),
             key: self.key.source()?,
             signing: self.signing.signing(),
             known_hosts: self.known.options(),
