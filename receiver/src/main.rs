@@ -120,6 +120,7 @@ fn prepare(config: &Config, once: bool) -> anyhow::Result<(ReceiveLoop, Stopper)
     };
     let network = Network::open(network)?;
     rights::drop_capabilities().context("give up capabilities")?;
+    Store::claim(&config.store).context("store")?;
     let store = Store::open(&config.store, config.store_options).context("store")?;
     store.spawn_refresher().context("store")?;
     find_tool();

@@ -23,6 +23,7 @@ mod own_address;
 mod pipes;
 mod queries;
 mod rekey;
+mod removing;
 mod rights;
 mod sizes;
 mod state;

@@ -7,6 +7,7 @@ mod images;
 mod keygen;
 mod query;
 mod rekey;
+mod remove;
 mod send;
 
 use std::io;
@@ -31,8 +32,10 @@ pub fn run(args: Args) -> ExitCode {
             query::run(args.query, QueryKind::Hosts, Namesakes::Refused, enrol)
         }
         Command::Status(args) => query::about_image(*args, QueryKind::Status),
-        Command::Verify(args) => query::about_image(*args, QueryKind::Verify),
+        Command::Verify(args) if args.quarantine => query::about_image(args.image, QueryKind::SetAside),
+        Command::Verify(args) => query::about_image(args.image, QueryKind::Verify),
         Command::Unpin(args) => query::about_image(*args, QueryKind::Unpin),
+        Command::Remove(args) => remove::run(*args),
         Command::Rekey(args) => rekey::run(*args),
         Command::Keygen(args) => keygen::run(&args),
     };
@@ -51,6 +54,8 @@ enum Failure {
     Keys(#[from] keygen::KeysError),
     #[error("interrupted before anything was sent")]
     Interrupted,
+    #[error("nothing was removed: {0}")]
+    NotRemoved(&'static str),
     #[error("interrupted: the replacement of the key goes on where it is with: glancecast rekey --resume")]
     RekeyInterrupted,
     /// What was asked for was done, and nobody can read what came of it.
@@ -66,7 +71,9 @@ impl Failure {
         match self {
             Self::Keys(_) => cli::EXIT_USAGE,
             Self::Request(error) if error.kind() == ErrorKind::Usage => cli::EXIT_USAGE,
+            Self::NotRemoved(remove::NOBODY_TO_ASK) => cli::EXIT_USAGE,
             Self::Request(_)
+            | Self::NotRemoved(_)
             | Self::Interrupted
             | Self::RekeyInterrupted
             | Self::Output(_)

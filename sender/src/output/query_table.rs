@@ -15,7 +15,12 @@ use crate::request::{CopyVerdict, QueryResult};
 pub(crate) fn table(result: &QueryResult) -> String {
     let mut rows = match result.plan.config.query {
         Query::Hosts | Query::Diagnose { .. } | Query::Rekey | Query::Retire => hosts(result),
-        Query::Status(_) | Query::Verify(_) | Query::Unpin(_) | Query::Remove(_) => copies(result),
+        Query::Status(_)
+        | Query::Verify(_)
+        | Query::Unpin(_)
+        | Query::Remove(_)
+        | Query::RemovePinned(_)
+        | Query::SetAside(_) => copies(result),
     };
     let has_row = |name: &str| result.answers.rows.iter().any(|row| row.name.as_str() == name);
     rows.extend(skipped_rows(&result.plan.left_out, has_row));
@@ -43,7 +48,11 @@ fn head(query: &Query) -> ([&'static str; 8], [Side; 8]) {
             ["HOST", "STATE", "VERSION", "STORE", "FREE", "HELD", "PINNED", "WHY"],
             [Left, Left, Left, Left, Right, Right, Right, Left],
         ),
-        Query::Status(_) | Query::Verify(_) | Query::Remove(_) => copies("PINNED"),
+        Query::Status(_)
+        | Query::Verify(_)
+        | Query::Remove(_)
+        | Query::RemovePinned(_)
+        | Query::SetAside(_) => copies("PINNED"),
         Query::Unpin(_) => copies("WAS PINNED"),
     }
 }
@@ -85,10 +94,14 @@ fn copies(result: &QueryResult) -> Vec<[String; 8]> {
 fn copy(row: &HostAnswer, held: &Held, result: &QueryResult) -> [String; 8] {
     let (kept_then, root) = match &held.finding {
         Finding::LetGo(was) => (*was, held.root),
-        Finding::Differs(found) => (held.kept, *found),
-        Finding::Listed | Finding::Pending | Finding::Intact | Finding::Failed(_) | Finding::Removed => {
-            (held.kept, held.root)
-        }
+        Finding::Differs(found) | Finding::SetAside(found) => (held.kept, *found),
+        Finding::Listed
+        | Finding::Pending
+        | Finding::Intact
+        | Finding::Failed(_)
+        | Finding::Removed
+        | Finding::InUse(_)
+        | Finding::Pinned => (held.kept, held.root),
     };
     [
         row.name.to_string(),
@@ -106,8 +119,14 @@ fn why(row: &HostAnswer, held: Option<&Held>, result: &QueryResult) -> String {
     let finding = match held.map(|held| &held.finding) {
         Some(Finding::Failed(reason)) => Some(reason.clone()),
         Some(Finding::Differs(_)) => held.map(|held| {
-            format!("it was {}; remove it and push it again", &held.root.to_string()[..ROOT_DIGITS])
+            format!(
+                "it was {}; set it aside with verify --quarantine, and push it again",
+                &held.root.to_string()[..ROOT_DIGITS]
+            )
         }),
+        Some(Finding::InUse(by)) => Some(format!("in use by {by}")),
+        Some(Finding::Pinned) => Some("unpin it, or give --even-pinned".to_owned()),
+        Some(Finding::SetAside(_)) => Some("push it again: what is damaged is sent".to_owned()),
         _ => None,
     };
     let standing = match row.standing {
@@ -149,7 +168,15 @@ fn summary(result: &QueryResult) -> String {
             1 => write!(text, "; 1 lets go of {sought}"),
             count => write!(text, "; {count} let go of {sought}"),
         },
-        Query::Remove(sought) => write!(text, "; {} removed {sought}", count(CopyVerdict::Removed)),
+        Query::Remove(sought) | Query::RemovePinned(sought) => {
+            write!(text, "; {} removed {sought}", count(CopyVerdict::Removed))
+        }
+        Query::SetAside(sought) => write!(
+            text,
+            "; of {sought}, {} intact, {} set aside",
+            count(CopyVerdict::Intact),
+            count(CopyVerdict::SetAside)
+        ),
     };
     text.push('\n');
     text
