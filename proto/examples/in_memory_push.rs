@@ -223,6 +223,7 @@ fn config(geometry: Geometry) -> SenderConfig {
         expected: Expected::Named(BTreeSet::from(names)),
         known: KnownHosts::default(),
         timeout: Duration::from_secs(60),
+        join_timeout: None,
         started: STARTED,
         pace: Pace::Fixed(Rate::mbit(1_000)),
         header_bytes: 42,

@@ -534,7 +534,7 @@ impl Host {
             0 => AnswerState::Verifying { done: 1, of: 2 },
             _ => AnswerState::Final,
         };
-        if let Lookup::Open(id, _) = *dice.pick(&self.lookups) {
+        if let Lookup::Open(id, _, _) = *dice.pick(&self.lookups) {
             let reply = Reply {
                 store: "directory:/srv".into(),
                 free_bytes: None,

@@ -214,7 +214,7 @@ fn an_unpin_from_before_this_start_is_refused_and_a_listing_is_not() {
     assert_eq!(host.handle_datagram(at(WAIT), STARTED, QUERIER, &unpin), Err(Discard::Stale));
     let listing = sealed_ask(2, STARTED, Query::Hosts);
     assert_eq!(host.handle_datagram(at(WAIT), STARTED, QUERIER, &listing), Ok(()));
-    assert!(matches!(host.poll_lookup(), Some(Lookup::Open(_, Query::Hosts))));
+    assert!(matches!(host.poll_lookup(), Some(Lookup::Open(_, Query::Hosts, _))));
     assert_eq!(host.poll_lookup(), None);
 }
 

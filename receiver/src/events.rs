@@ -56,6 +56,11 @@ pub(crate) fn log(event: &ReceiverEvent, context: Context) {
             log_failure(*session, reason, *why, intake, context.kept_for);
             warn_of_drops(*session, intake);
         }
+        ReceiverEvent::Unacknowledged { session, sender } => tracing::warn!(
+            %session, %sender, name = context.name,
+            "the sender did not acknowledge what this host reported at the end: is its firewall open to UDP from this host \
+             (glancecast send --reply-port fixes the port), and is there a route back (ip route get {})", sender.ip()
+        ),
         ReceiverEvent::WrongKey(from) => tracing::warn!(
             sender = %from,
             "this group carries datagrams sealed under another key, which are dropped: check --key and --group"

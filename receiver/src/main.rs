@@ -160,6 +160,7 @@ fn prepare(config: &Config, once: bool, notifier: &Notifier) -> Result<(ReceiveL
         NetworkError::Socket(_) => Unready::system(error),
     })?;
     rights::drop_capabilities().context("give up capabilities").map_err(Unready::System)?;
+    Store::claim(&config.store).context("store").map_err(Unready::Configuration)?;
     let store = Store::open(&config.store, config.store_options);
     let store = store.context("store").map_err(Unready::Configuration)?;
     store.spawn_refresher().context("store").map_err(Unready::System)?;

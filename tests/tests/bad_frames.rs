@@ -121,6 +121,7 @@ fn config(geometry: Geometry, downlink: &mut Downlink, key: &Path) -> SenderConf
         reach: Reach::default(),
         expected: Expected::Count(1),
         timeout: SOON,
+        join_timeout: None,
         started: wall(),
         pace: Pace::Fixed(Rate::mbit(100)),
         header_bytes: 42,

@@ -24,6 +24,7 @@ mod own_address;
 mod pipes;
 mod queries;
 mod rekey;
+mod removing;
 mod rights;
 mod settings;
 mod sizes;

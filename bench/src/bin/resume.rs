@@ -154,6 +154,7 @@ impl Resume {
             expected,
             known: KnownHosts::default(),
             timeout: Duration::from_secs(100_000),
+            join_timeout: None,
             started: WallClock(0),
             pace: Pace::Fixed(Rate::mbit(25_000)),
             header_bytes: 42,

@@ -2,6 +2,7 @@
 //! is proven before it changes any state.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use super::candidates::Settled;
 use super::precedence::Precedence;
@@ -15,7 +16,7 @@ use crate::limits::{ANNOUNCE_SKEW_MAX, ENDED_SESSIONS_MAX};
 use crate::senders::{Acceptance, Sender};
 use crate::sign::PublicKey;
 use crate::time::{Moment, WallClock};
-use crate::wire::{Announce, Announced, Discard, Header};
+use crate::wire::{Announce, Announced, Discard, FailureKind, Header};
 
 impl<U: Clone, E> Receiver<U, E> {
     pub(super) fn take_announce(
@@ -29,8 +30,7 @@ impl<U: Clone, E> Receiver<U, E> {
         let via = self.inlet.via(from);
         let (key, announced) = open_under_any(&self.config.keys, |key| Announce::open(key, datagram))
             .inspect_err(|&reason| {
-                if reason == Discard::WrongKey && !self.wrong_key_told {
-                    self.wrong_key_told = true;
+                if reason == Discard::WrongKey && self.wrong_keys.is_news(now, id) {
                     self.events.push_back(ReceiverEvent::WrongKey(from));
                 }
             })?;
@@ -75,10 +75,7 @@ impl<U: Clone, E> Receiver<U, E> {
             return Ok(());
         }
         if skew > ANNOUNCE_SKEW_MAX {
-            if !self.stale_told {
-                self.stale_told = true;
-                self.event(ReceiverEvent::Stale(from, skew));
-            }
+            self.refuse_stale(now, from, key, &announced, skew)?;
             return Err(Discard::Stale);
         }
         self.take_new(now, from, key, announced)
@@ -226,7 +223,36 @@ impl<U: Clone, E> Receiver<U, E> {
         if announced.announce.one_way {
             return Ok(());
         }
-        self.wait(now, key, announced, Some(reason.to_owned()))
+        self.wait(now, key, announced, Some((FailureKind::UnknownSender, reason.to_owned())))
+    }
+
+    /// Refuses a push whose sender has another time than this host: reports it here once, and to the sender if this host
+    /// would accept it otherwise. It is no failure for good: whoever replays an old announcement puts no host out of a
+    /// push.
+    fn refuse_stale(
+        &mut self,
+        now: Moment,
+        from: SocketAddr,
+        key: usize,
+        announced: &Announced,
+        skew: Duration,
+    ) -> Result<(), Discard> {
+        let (announce, wall) = (&announced.announce, self.wall(now));
+        if self.stale.is_news(now, announce.session) {
+            self.event(ReceiverEvent::Stale(from, skew));
+        }
+        let is_accepted = self.config.senders.judge(announced.signer(), wall) == Acceptance::Accepted;
+        if !is_accepted
+            || announce.one_way
+            || self.waiting.note_heard(now, announce.session, true)
+            || !self.waiting.has_room(true)
+        {
+            return Ok(());
+        }
+        self.checks.verify(now, from, announced)?;
+        let which = if announce.time.0 > wall.0 { "behind" } else { "ahead of" };
+        let reason = format!("its clock is {} s {which} the sender's: set the clocks", skew.as_secs());
+        self.wait(now, key, announced, Some((FailureKind::Stopping, reason)))
     }
 
     fn join(
@@ -261,7 +287,7 @@ impl<U: Clone, E> Receiver<U, E> {
         now: Moment,
         key: usize,
         announced: &Announced,
-        refusal: Option<String>,
+        refusal: Option<(FailureKind, String)>,
     ) -> Result<(), Discard> {
         let (announce, signer) = (&announced.announce, announced.signer());
         if self.waiting.note_heard(now, announce.session, refusal.is_some())

@@ -232,7 +232,14 @@ pub enum ReceiverEvent {
         /// What the host had taken in.
         intake: Box<Intake>,
     },
-    /// Announcements under another group key arrive from this address. Reported once.
+    /// The sender at this address did not acknowledge this host's final report in time.
+    Unacknowledged {
+        /// The session.
+        session: SessionId,
+        /// Where hosts answer.
+        sender: SocketAddr,
+    },
+    /// Announcements under another group key arrive from this address. Reported once for a session.
     WrongKey(SocketAddr),
     /// A sender with the group key that this host does not list, or that does not sign, announces a push. Reported
     /// once for each of the first few senders.
@@ -240,7 +247,8 @@ pub enum ReceiverEvent {
     /// A sender whose entry in this host's list has expired announces a push. Reported once for each of the first few
     /// senders.
     ExpiredSender(SocketAddr, Box<Sender>),
-    /// The sender's clock and the host's differ by this much, so its announcements are refused. Reported once.
+    /// The sender's clock and the host's differ by this much, so its announcements are refused. Reported once for a
+    /// session.
     Stale(SocketAddr, Duration),
     /// A sender at this address uses another protocol version. Reported once for each of the first few versions.
     OtherVersion(SocketAddr, u8),

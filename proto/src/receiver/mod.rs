@@ -40,6 +40,7 @@ mod table;
 mod testing;
 #[cfg(test)]
 mod tests;
+mod told;
 mod uplink;
 mod waiting;
 
@@ -73,6 +74,7 @@ use notices::Notices;
 use placement::{Found, Placement};
 use session::{Conclusion, Expired, Session, Stage};
 use table::Tries;
+use told::Told;
 use waiting::WaitingList;
 
 /// The identity and the limits of this host.
@@ -130,8 +132,8 @@ pub struct Receiver<U = (), E = ()> {
     inlet: Inlet,
     checks: Checks,
     notices: Notices,
-    wrong_key_told: bool,
-    stale_told: bool,
+    wrong_keys: Told,
+    stale: Told,
     /// Refused senders that were already reported as events.
     refused_told: Vec<Option<PublicKey>>,
     /// The number of blocks that did not match the manifest.
@@ -163,8 +165,8 @@ impl<U: Clone, E> Receiver<U, E> {
             links: 0,
             attempts: 0,
             effects: VecDeque::new(),
-            wrong_key_told: false,
-            stale_told: false,
+            wrong_keys: Told::default(),
+            stale: Told::default(),
             refused_told: Vec::new(),
             corrupt: 0,
             stopping: false,
@@ -622,6 +624,10 @@ impl<U: Clone, E> Receiver<U, E> {
             self.final_reports.pop_front();
         }
         self.note_ended(session.id());
+        self.event(ReceiverEvent::Unacknowledged {
+            session: session.id(),
+            sender: session.announce().reply_to,
+        });
         self.final_reports.push_back(session.into_final_report());
     }
 

@@ -1,6 +1,7 @@
 //! Settings that change while the program runs: the group keys, and the senders that this host lists.
 
 use super::session::Stage;
+use super::told::Told;
 use super::{Receiver, Rejoin};
 use crate::seal::GroupKey;
 use crate::senders::Senders;
@@ -18,7 +19,7 @@ impl<U: Clone, E> Receiver<U, E> {
         self.config.keys = keys;
         self.candidates.clear();
         self.notices.forget_due();
-        self.wrong_key_told = false;
+        self.wrong_keys = Told::default();
     }
 
     /// Handles another list of senders. A session whose signer is not in it ends at once, unless its file is being

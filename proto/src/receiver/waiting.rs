@@ -30,6 +30,7 @@ pub(super) struct Waiting {
 
 /// Why this host never takes part in a session.
 struct Refusal {
+    kind: FailureKind,
     reason: String,
     /// When it is sent: in this host's next turn after a hello.
     due: Option<Moment>,
@@ -56,7 +57,7 @@ impl Waiting {
         hello_at: Moment,
         same_object: bool,
         signer: Option<PublicKey>,
-        refusal: Option<String>,
+        refusal: Option<(FailureKind, String)>,
     ) -> Self {
         let spread = announce.spread;
         let (gap, gap_max) = match refusal {
@@ -71,7 +72,7 @@ impl Waiting {
             spread,
             heard: now,
             signer,
-            refusal: refusal.map(|reason| Refusal { reason, due: None }),
+            refusal: refusal.map(|(kind, reason)| Refusal { kind, reason, due: None }),
         }
     }
 
@@ -88,8 +89,7 @@ impl Waiting {
         if let Some(refusal) = &mut self.refusal
             && refusal.due.take_if(|due| now >= *due).is_some()
         {
-            let (kind, reason, totals) =
-                (FailureKind::UnknownSender, refusal.reason.clone(), Totals::default());
+            let (kind, reason, totals) = (refusal.kind, refusal.reason.clone(), Totals::default());
             let receipt = self.uplink.receipt(me, wall, Outcome::Failed(kind));
             return Some(self.uplink.seal(&Up::Failed(Failed { kind, reason, totals, receipt }), out));
         }

@@ -47,6 +47,10 @@ pub struct SenderConfig {
     pub known: KnownHosts,
     /// Time after which the push ends, whatever is missing.
     pub timeout: Duration,
+    /// Time for which hosts are waited for that were never heard, after the image was sent or as long as nobody takes part.
+    /// Meanwhile nothing is sent that nobody who was heard lacks. `None`: they are waited for until the push ends, and it
+    /// is sent to whoever may listen.
+    pub join_timeout: Option<Duration>,
     /// The civil time at the start.
     pub started: WallClock,
     /// How the rate is chosen.

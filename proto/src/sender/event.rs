@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use super::hosts::Sideline;
 use super::paths::PathSet;
@@ -77,6 +78,13 @@ pub enum SenderEvent {
     Done(HostName),
     /// A host gave up.
     Failed(HostName, String),
+    /// Hosts that are expected by name were not heard so far.
+    Unheard {
+        /// All of them.
+        hosts: Vec<HostName>,
+        /// When they are given up, where the push waits for nobody else.
+        given_up_in: Option<Duration>,
+    },
     /// A host was not heard for a while.
     Silent(HostName),
     /// A host cannot keep up, and is served after the others.

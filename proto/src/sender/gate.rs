@@ -82,6 +82,11 @@ impl Gate {
         self.first_wait.into_iter().chain(self.return_wait).min()
     }
 
+    /// Whether the first hellos are still waited for.
+    pub(super) fn awaits_hellos(&self) -> bool {
+        self.first_wait.is_some()
+    }
+
     /// Whether hosts are still awaited.
     pub(super) fn is_shut(&self) -> bool {
         self.first_wait.is_some() || self.gathering || self.are_all_busy || self.return_wait.is_some()

@@ -28,6 +28,9 @@ mod inbox;
 #[cfg(test)]
 mod insider_tests;
 mod interleave;
+mod joining;
+#[cfg(test)]
+mod joining_tests;
 #[cfg(test)]
 mod key_tests;
 mod one_way;
@@ -78,6 +81,7 @@ use feedback::Feedback;
 use flow::Flow;
 use gate::{Gate, Sends};
 use hosts::{Asked, Hosts};
+use joining::Joining;
 use one_way::OneWayPush;
 use order::JobOrder;
 use paging::Paging;
@@ -118,6 +122,7 @@ pub struct Sender {
     skipped: u32,
     /// Holds back the first symbols.
     gate: Gate,
+    joining: Joining,
     /// The only host that still receives.
     last_one: Option<SocketAddr>,
     acks: Acks,
@@ -172,7 +177,8 @@ impl Sender {
                 config.known.clone(),
                 config.geometry.symbols_max(),
                 &seed,
-            ),
+            )
+            .giving_up_after(config.join_timeout),
             feedback: Feedback::new(),
             source: Source::Reading,
             ending: None,
@@ -186,6 +192,7 @@ impl Sender {
             one_way: config.one_way.map(|one_way| OneWayPush::new(now, one_way)),
             skipped: 0,
             gate: Gate::new(now, sends),
+            joining: Joining::default(),
             last_one: None,
             acks: Acks::new(now),
             order: JobOrder::new(config.geometry.symbols_max()),
@@ -327,7 +334,8 @@ impl Sender {
     #[must_use]
     pub fn poll_skip(&mut self, now: Moment) -> Option<BlockIndex> {
         let block = self.blocks.next_fresh()?;
-        if self.ending.is_some() || !self.hosts.all_hold(block) {
+        let enough = self.are_those_heard_enough();
+        if self.ending.is_some() || !self.hosts.all_hold(block, enough) {
             return None;
         }
         // A host that turns out to lack the block asks for it in a report that has seen this number.
@@ -337,10 +345,10 @@ impl Sender {
         Some(block)
     }
 
-    /// Whether no symbol may leave now, not even one of a job that was begun. Either expected hosts may be about to
+    /// Whether no symbol may leave now, not even one of a job that was begun. Either no host that was heard lacks anything, expected hosts may be about to
     /// report what they kept or lack, or all hosts that answer are busy with another push and would receive none.
     pub fn holds_symbols_back(&self) -> bool {
-        self.gate.is_shut() || self.paths.is_settling()
+        self.gate.is_shut() || self.paths.is_settling() || self.is_for_nobody()
     }
 
     /// Whether some host has kept something of an earlier session.
@@ -350,7 +358,8 @@ impl Sender {
 
     /// Whether any host still needs a block that is being sent for the first time, as far as hosts have reported.
     pub fn needs_pass(&mut self, block: BlockIndex) -> bool {
-        self.blocks.is_passed(block) || !self.hosts.all_hold(block)
+        let enough = self.are_those_heard_enough();
+        self.blocks.is_passed(block) || !self.hosts.all_hold(block, enough)
     }
 
     /// The number of blocks that were not sent in the first pass because every host held them.

@@ -34,7 +34,7 @@ impl Sender {
     }
 
     pub(super) fn settle(&mut self, now: Moment) {
-        let Some(pass_ended) = self.pass_ended() else { return };
+        let Some(pass_ended) = self.pass_ended() else { return self.settle_for_nobody(now) };
         if let Some(one_way) = &self.one_way {
             if one_way.is_over(now, pass_ended) {
                 self.end(now, Verdict::Unknown);
@@ -90,6 +90,7 @@ impl Sender {
             (false, 0) => Busy::None,
             (false, _) => Busy::Some,
         };
+        self.note_joining(now);
         self.gate.note_busy(now, busy, self.hosts.cycle());
         if tally.heard >= tally.expected {
             self.gate.end_first_wait();

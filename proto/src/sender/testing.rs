@@ -64,6 +64,7 @@ pub(super) fn config(expected: Expected) -> SenderConfig {
         expected,
         known: KnownHosts::default(),
         timeout: Duration::from_secs(60),
+        join_timeout: None,
         started: WallClock(0),
         pace: Pace::Fixed(Rate::mbit(1_000)),
         header_bytes: 42,

@@ -12,8 +12,9 @@
 //!   +   5       audience: 0 everyone | 1 named; number of names, 0 for everyone
 //!   +  32       the querier's agreement key for this query
 //!   +   1       query: 0 hosts | 1 status | 2 verify | 3 unpin | 4 remove | 5 diagnose | 6 rekey | 7 retire
-//!   +   1+n     name of the object, n <= 200, 0: any          of status to remove
-//!   +   1+n     image id, n = 0 | 36                          of status to remove
+//!             | 8 set aside | 9 remove though pinned
+//!   +   1+n     name of the object, n <= 200, 0: any          of status to remove, 8, 9
+//!   +   1+n     image id, n = 0 | 36                          of status to remove, 8, 9
 //!   +   1+2     step 0 snapshot | 1 join again | 2 report, train   of diagnose
 //!   +  ..       who vouches for it (vouched.rs)
 //!   +  16       tag
@@ -71,8 +72,12 @@ pub enum Query {
     Verify(Sought),
     /// To keep this object no longer than its rules say.
     Unpin(Sought),
-    /// To remove this object, unless something uses it.
+    /// To remove this object, unless something uses it or it is pinned.
     Remove(Sought),
+    /// To remove this object also if it is pinned, unless something uses it.
+    RemovePinned(Sought),
+    /// To hash its copies of this object again, and to take the names of those that differ, unless something uses them.
+    SetAside(Sought),
     /// To take a step of a diagnosis of the path.
     Diagnose {
         /// Which step.
@@ -160,15 +165,26 @@ impl Query {
     pub fn sought(&self) -> Option<&Sought> {
         match self {
             Self::Hosts | Self::Diagnose { .. } | Self::Rekey | Self::Retire => None,
-            Self::Status(sought) | Self::Verify(sought) | Self::Unpin(sought) | Self::Remove(sought) => {
-                Some(sought)
-            }
+            Self::Status(sought)
+            | Self::Verify(sought)
+            | Self::Unpin(sought)
+            | Self::Remove(sought)
+            | Self::RemovePinned(sought)
+            | Self::SetAside(sought) => Some(sought),
         }
     }
 
     /// Whether it changes something on the hosts.
     pub fn changes_something(&self) -> bool {
-        matches!(self, Self::Unpin(_) | Self::Remove(_) | Self::Rekey | Self::Retire)
+        match self {
+            Self::Hosts | Self::Status(_) | Self::Verify(_) | Self::Diagnose { .. } => false,
+            Self::Unpin(_)
+            | Self::Remove(_)
+            | Self::RemovePinned(_)
+            | Self::SetAside(_)
+            | Self::Rekey
+            | Self::Retire => true,
+        }
     }
 
     fn emit(&self, out: &mut Writer<'_>) {
@@ -181,6 +197,8 @@ impl Query {
             Self::Diagnose { .. } => DIAGNOSE,
             Self::Rekey => REKEY,
             Self::Retire => RETIRE,
+            Self::SetAside(_) => SET_ASIDE,
+            Self::RemovePinned(_) => REMOVE_PINNED,
         };
         out.u8(code);
         if let Some(sought) = self.sought() {
@@ -205,6 +223,8 @@ impl Query {
             }
             REKEY => Ok(Self::Rekey),
             RETIRE => Ok(Self::Retire),
+            SET_ASIDE => Sought::parse(body).map(Self::SetAside),
+            REMOVE_PINNED => Sought::parse(body).map(Self::RemovePinned),
             _ => Err(Discard::Malformed),
         }
     }
@@ -281,6 +301,8 @@ const REMOVE: u8 = 4;
 const DIAGNOSE: u8 = 5;
 const REKEY: u8 = 6;
 const RETIRE: u8 = 7;
+const SET_ASIDE: u8 = 8;
+const REMOVE_PINNED: u8 = 9;
 
 /// The longest time that a host waits before its first answer, whatever is asked.
 const SPREAD_MAX: Duration = Duration::from_secs(30);
@@ -349,7 +371,14 @@ mod tests {
             Query::Verify(about.clone()),
             Query::Diagnose { step: Step::Report, train: 1 },
         ];
-        let changing = [Query::Unpin(about.clone()), Query::Remove(about), Query::Rekey, Query::Retire];
+        let changing = [
+            Query::Unpin(about.clone()),
+            Query::Remove(about.clone()),
+            Query::RemovePinned(about.clone()),
+            Query::SetAside(about),
+            Query::Rekey,
+            Query::Retire,
+        ];
         assert!(!asking.iter().any(Query::changes_something));
         assert!(changing.iter().all(Query::changes_something));
     }

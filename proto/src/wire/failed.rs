@@ -42,7 +42,7 @@ crate::named_enum! {
         Store = 3 => "store",
         /// All blocks matched their hashes and the whole did not: the manifest and the root do not go together.
         Root = 4 => "root",
-        /// The receiver was told to stop.
+        /// The host does not take part for now: its receiver was told to stop, or its clock is wrong.
         Stopping = 5 => "stopping",
         /// The host's rules do not admit the object.
         Refused = 6 => "refused",

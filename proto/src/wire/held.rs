@@ -12,6 +12,9 @@
 //!   +   1+1+n         4 failed, then the reason, n <= 96
 //!   +   1+9           5 let go, then how it was kept until now
 //!   +   1             6 removed
+//!   +   1+1+n         7 in use, then by what, n <= 96
+//!   +   1             8 kept, as it is pinned
+//!   +   1+32          9 set aside, then the root that was found
 //! ```
 
 use super::bytes::{IMAGE_ID, Reader, Writer, choice, fields, text};
@@ -69,6 +72,12 @@ pub enum Finding {
     LetGo(Kept),
     /// It is no longer there.
     Removed,
+    /// It was not removed or set aside, as this uses it.
+    InUse(String),
+    /// It was not removed, as it is pinned.
+    Pinned,
+    /// Its bytes hash to this, which is not what was proven. It has lost its name, and nothing finds it any more.
+    SetAside(Root),
 }
 
 impl Held {
@@ -106,6 +115,15 @@ impl Held {
                 kept.emit(out);
             }
             Finding::Removed => out.u8(6),
+            Finding::InUse(by) => {
+                out.u8(7);
+                out.cut_text(by, FINDING_MAX);
+            }
+            Finding::Pinned => out.u8(8),
+            Finding::SetAside(root) => {
+                out.u8(9);
+                out.bytes(&root.0);
+            }
         }
     }
 
@@ -125,6 +143,9 @@ impl Held {
                 4 => Finding::Failed(body.printable(FINDING_MAX)?),
                 5 => Finding::LetGo(Kept::parse(body)?),
                 6 => Finding::Removed,
+                7 => Finding::InUse(body.printable(FINDING_MAX)?),
+                8 => Finding::Pinned,
+                9 => Finding::SetAside(Root(body.array()?)),
                 _ => return Err(Discard::Malformed),
             },
         })

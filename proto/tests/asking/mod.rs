@@ -218,14 +218,14 @@ impl Host {
                 let result = if self.keeps { Ok(keys) } else { Err("the disk is full".to_owned()) };
                 self.responder.handle_kept(now, id, result);
             }
-            (Lookup::Open(id, Query::Rekey), _) => {
+            (Lookup::Open(id, Query::Rekey, _), _) => {
                 self.responder.handle_reply(now, id, reply(objects(0), AnswerState::AwaitingKey));
             }
-            (Lookup::Open(id, _), Answering::Holds(count)) => {
+            (Lookup::Open(id, _, _), Answering::Holds(count)) => {
                 self.looked_into += 1;
                 self.responder.handle_reply(now, id, reply(objects(*count), AnswerState::Final));
             }
-            (Lookup::Open(id, _), Answering::Verifies(time, _)) => {
+            (Lookup::Open(id, _, _), Answering::Verifies(time, _)) => {
                 self.looked_into += 1;
                 self.pending = Some((id, now + *time));
                 let state = AnswerState::Verifying { done: 0, of: 1 << 30 };

@@ -71,6 +71,7 @@ impl Push {
             expected,
             known,
             timeout: Duration::from_secs(60),
+            join_timeout: None,
             started: WallClock(1_000),
             pace: if seed & 8 == 0 {
                 Pace::Fixed(Rate::mbit(1_000))

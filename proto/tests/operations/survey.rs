@@ -416,7 +416,7 @@ impl Host {
         self.responder.handle_timeout(now);
         while let Some(lookup) = self.responder.poll_lookup() {
             match lookup {
-                Lookup::Open(id, query) => {
+                Lookup::Open(id, query, _) => {
                     assert!(self.newest.is_none_or(|newest| newest < id), "each has an id of its own");
                     self.newest = Some(id);
                     let about = query.sought().and_then(Sought::name).map(|name| name.as_str().to_owned());

@@ -43,6 +43,7 @@ pub(crate) fn push_of(session: u8, bytes: u64) -> SenderConfig {
         expected: Expected::Anyone,
         known: KnownHosts::default(),
         timeout: Duration::from_secs(600),
+        join_timeout: None,
         started: WALL,
         pace: Pace::Fixed(Rate::mbit(1_000)),
         header_bytes: 42,

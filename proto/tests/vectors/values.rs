@@ -93,6 +93,8 @@ fn queries() -> Vec<(&'static str, Value)> {
         ("ask-verify", Value::Ask(ask("[2001:db8::7]:65535", Query::Verify(sought())), Signed::No)),
         ("ask-unpin", unsigned(Query::Unpin(sought()))),
         ("ask-remove", unsigned(Query::Remove(sought()))),
+        ("ask-remove-pinned", unsigned(Query::RemovePinned(sought()))),
+        ("ask-set-aside", unsigned(Query::SetAside(sought()))),
         ("ask-diagnose", unsigned(Query::Diagnose { step: Step::Report, train: 0x0102 })),
         ("ask-rekey-signed", Value::Ask(named, Signed::Yes)),
         ("ask-retire", unsigned(Query::Retire)),
@@ -113,6 +115,7 @@ fn answers() -> Vec<(&'static str, Value)> {
         ("answer-about-failed", answer(about(failed))),
         ("answer-about-awaiting-key", answer(about(AnswerState::AwaitingKey))),
         ("answer-objects", answer(objects())),
+        ("answer-objects-kept", answer(objects_kept())),
         ("answer-counters", answer(counters())),
     ]
 }
@@ -329,8 +332,8 @@ fn about(state: AnswerState) -> Page {
     })
 }
 
-fn objects() -> Page {
-    let held = |name: &str, kept, finding| Held {
+fn held(name: &str, kept: Kept, finding: Finding) -> Held {
+    Held {
         name: ObjectName::new(name).expect("plain"),
         image_id: None,
         bytes: 5_243_880,
@@ -338,7 +341,20 @@ fn objects() -> Page {
         proven: WallClock(1_767_225_000_000),
         kept,
         finding,
-    };
+    }
+}
+
+/// Returns the findings of a host that was to remove objects, or to set them aside.
+fn objects_kept() -> Page {
+    let objects = vec![
+        held("in use", Kept::ByRule, Finding::InUse("5f1e3c9a-2c1f-4c0f-9d52-3f7d8f1f6a11".into())),
+        held("pinned", Kept::Forever, Finding::Pinned),
+        held("set aside", Kept::ByRule, Finding::SetAside(Root([0xCD; 32]))),
+    ];
+    Page::Objects { number: 1, objects }
+}
+
+fn objects() -> Page {
     let of_glance = |held| Held { image_id: Some(IMAGE_ID.into()), ..held };
     let until = Kept::Until(WallClock(1_767_830_400_000));
     let objects = vec![

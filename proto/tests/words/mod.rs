@@ -299,6 +299,9 @@ fn held_words(held: &Held, say: &mut Say<'_>) {
         Finding::Failed(reason) => format!("failed, {reason}"),
         Finding::LetGo(was) => format!("let go, was kept {}", kept(*was)),
         Finding::Removed => "removed".to_owned(),
+        Finding::InUse(by) => format!("in use, {by}"),
+        Finding::Pinned => "kept, as it is pinned".to_owned(),
+        Finding::SetAside(root) => format!("set aside, {root}"),
     };
     let words = format!(
         "image id {}, {} bytes, root {}, proven at {}, kept {}, finding: {finding}",

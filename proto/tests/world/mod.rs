@@ -158,6 +158,7 @@ impl World {
             expected,
             known: KnownHosts::default(),
             timeout: TIMEOUT,
+            join_timeout: None,
             started: WallClock(1_000_000),
             pace: Pace::Fixed(Rate::mbit(1_000)),
             header_bytes: 42,

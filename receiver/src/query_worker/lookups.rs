@@ -1,4 +1,4 @@
-//! Queries about the copies that a host holds: they are listed, let go of, and hashed.
+//! Queries about the copies that a host holds: they are listed, let go of, removed, hashed, and set aside.
 
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, SyncSender};
@@ -8,11 +8,11 @@ use std::time::{Duration, Instant};
 use glancecast_platform::clock::wall;
 use glancecast_proto::ids::ObjectName;
 use glancecast_proto::integrity::Root;
-use glancecast_proto::query::Reply;
-use glancecast_proto::wire::{AnswerState, Finding, Held, HeldDigest, Kept, Query, Sought};
+use glancecast_proto::query::{Asker, Reply};
+use glancecast_proto::wire::{AnswerState, Finding, Held, HeldDigest, Kept, Query, printable};
 
 use super::{QueryWorker, Task, empty_reply};
-use crate::store::{self, Pinned, StoreError, Verified};
+use crate::store::{self, Pinned, Pins, Removal, StoreError, Verified};
 
 /// Copies to hash: `reply` has an entry for each, `files` the file of each.
 pub(super) struct HashTask {
@@ -24,51 +24,104 @@ pub(super) struct HashTask {
 impl QueryWorker {
     /// Answers a query about copies, or gives the copies to the thread that hashes.
     pub(super) fn answer_one(&self, task: Task, hashing: &SyncSender<HashTask>) {
-        let inventory = self.store.inventory();
-        let pinned = inventory.iter().filter(|held| held.pinned != Pinned::No).count();
-        let mut reply = Reply {
-            free_bytes: self.store.free_bytes(),
-            held: count(inventory.len()),
-            pinned: count(pinned),
-            digest: digest(&inventory),
-            ..empty_reply(&self.store.to_string(), AnswerState::Final)
-        };
         let is_meant = |held: &store::Held| {
             task.query.sought().is_none_or(|sought| sought.matches(&held.name, held.image_id.as_deref()))
         };
-        let meant: Vec<store::Held> = inventory.into_iter().filter(is_meant).collect();
-        match &task.query {
+        let meant: Vec<store::Held> = self.store.inventory().into_iter().filter(is_meant).collect();
+        let objects: Vec<Held> = match &task.query {
             Query::Hosts | Query::Status(_) => {
-                reply.objects = meant.iter().filter_map(|held| entry(held, Finding::Listed)).collect();
+                meant.iter().filter_map(|held| entry(held, Finding::Listed)).collect()
             }
-            Query::Unpin(sought) => {
-                reply.objects = meant.iter().filter_map(|held| self.unpin(held, sought)).collect();
-                let let_go = meant.iter().filter(|held| held.pinned != Pinned::No).count();
-                reply.pinned = count(pinned - let_go);
+            Query::Unpin(_) => meant.iter().filter_map(|held| self.unpin(held, &task)).collect(),
+            Query::Remove(_) | Query::RemovePinned(_) if meant.is_empty() => Vec::new(),
+            Query::Remove(_) | Query::RemovePinned(_) => {
+                // The search for users may take longer than a querier waits for a sign of life.
+                let of = meant.iter().map(|held| held.bytes).sum();
+                let at_work = AnswerState::Verifying { done: 0, of };
+                self.reply(task.id, Reply { state: at_work, ..self.overview() });
+                meant.iter().filter_map(|held| self.remove(held, &task)).collect()
             }
-            Query::Verify(_) => {
+            Query::Verify(_) | Query::SetAside(_) => {
                 let listed =
                     meant.iter().filter_map(|held| Some((held.file.clone(), entry(held, Finding::Pending)?)));
-                let files;
-                (files, reply.objects) = listed.unzip();
-                if !reply.objects.is_empty() {
+                let (files, objects): (Vec<String>, Vec<Held>) = listed.unzip();
+                if !objects.is_empty() {
+                    let reply = Reply { objects, ..self.overview() };
                     return self.give_to_hash(HashTask { task, reply, files }, hashing);
                 }
+                objects
             }
             Query::Rekey => unreachable!("it is no query about copies"),
-            Query::Remove(_) | Query::Diagnose { .. } | Query::Retire => {
-                unreachable!("the machine answers these itself")
-            }
-        }
-        self.reply(task.id, reply);
+            Query::Diagnose { .. } | Query::Retire => unreachable!("the machine answers these itself"),
+        };
+        self.reply(task.id, Reply { objects, ..self.overview() });
     }
 
-    fn unpin(&self, held: &store::Held, sought: &Sought) -> Option<Held> {
+    /// Returns a final reply about all that the store holds now, without objects.
+    fn overview(&self) -> Reply {
+        let inventory = self.store.inventory();
+        Reply {
+            free_bytes: self.store.free_bytes(),
+            held: count(inventory.len()),
+            pinned: count(inventory.iter().filter(|held| held.pinned != Pinned::No).count()),
+            digest: digest(&inventory),
+            ..empty_reply(&self.store.to_string(), AnswerState::Final)
+        }
+    }
+
+    fn unpin(&self, held: &store::Held, task: &Task) -> Option<Held> {
         let was = kept(held.pinned);
         self.store.unpin(&held.file);
-        tracing::info!(file = held.file, name = held.name, %sought, "let go of, as somebody asked for");
+        tracing::info!(file = held.file, asker = %task.asker, "unpinned {}", printable(&held.name));
         let listed = entry(held, Finding::LetGo(was))?;
         Some(Held { kept: Kept::ByRule, ..listed })
+    }
+
+    fn remove(&self, held: &store::Held, task: &Task) -> Option<Held> {
+        let (file, name, asker) = (&held.file, printable(&held.name), task.asker);
+        let removed = match task.query {
+            Query::RemovePinned(_) => self.store.remove(file, Pins::Ended),
+            _ => self.store.remove(file, Pins::Heeded),
+        };
+        let finding = match removed {
+            Ok(Removal::Done) => {
+                tracing::info!(file, %asker, "removed {name}");
+                Finding::Removed
+            }
+            Ok(Removal::NotHeld) => return None,
+            Ok(Removal::Pinned) => {
+                tracing::info!(file, %asker, "{name} is not removed: it is pinned");
+                Finding::Pinned
+            }
+            Ok(Removal::InUse(by)) => {
+                tracing::info!(file, %asker, "{name} is not removed: it is in use by {by}");
+                Finding::InUse(by)
+            }
+            Err(error) => {
+                tracing::warn!(file, %asker, "{name} is not removed: {error}");
+                Finding::Failed(error.to_string())
+            }
+        };
+        entry(held, finding)
+    }
+
+    /// Takes the name of a copy that was found damaged.
+    fn set_aside(&self, file: &str, found: Root, asker: Asker) -> Finding {
+        match self.store.set_aside(file) {
+            Ok(Removal::Done) => {
+                tracing::warn!(file, %asker, "is damaged, and set aside: the next push of it sends what is damaged");
+                Finding::SetAside(found)
+            }
+            Ok(Removal::InUse(by)) => {
+                tracing::warn!(file, %asker, "is damaged, and not set aside: it is in use by {by}");
+                Finding::InUse(format!("{by}; and it is damaged"))
+            }
+            Ok(Removal::NotHeld | Removal::Pinned) => Finding::Pending,
+            Err(error) => {
+                tracing::warn!(file, %asker, "is damaged, and cannot be set aside: {error}");
+                Finding::Failed(format!("it is damaged, and cannot be set aside: {error}"))
+            }
+        }
     }
 
     fn give_to_hash(&self, task: HashTask, hashing: &SyncSender<HashTask>) {
@@ -94,11 +147,19 @@ impl QueryWorker {
                 };
                 let Some(result) = self.hash(&task, file, progress).transpose() else { break };
                 let object = &mut reply.objects[i];
-                object.finding = finding(result);
+                let (bytes, asker) = (object.bytes, task.asker);
+                object.finding = match (finding(result), &task.query) {
+                    (Finding::Differs(found), Query::SetAside(_)) => self.set_aside(file, found, asker),
+                    (Finding::Differs(found), _) => {
+                        tracing::warn!(file, %asker, "is damaged: its hash is not the one that was proven");
+                        Finding::Differs(found)
+                    }
+                    (finding, _) => finding,
+                };
                 if object.finding == Finding::Intact {
                     object.proven = wall();
                 }
-                before += object.bytes;
+                before += bytes;
             }
             if !task.is_given_up() {
                 reply.objects.retain(|object| object.finding != Finding::Pending);

@@ -18,7 +18,7 @@ use std::thread::{self, JoinHandle};
 
 use glancecast_platform::wake::Waker;
 use glancecast_proto::keyring::Keyring;
-use glancecast_proto::query::{Lookup, LookupId, Reply, Responder};
+use glancecast_proto::query::{Asker, Lookup, LookupId, Reply, Responder};
 use glancecast_proto::time::Moment;
 use glancecast_proto::wire::{AnswerState, HeldDigest, Query};
 use keyrings::Keyrings;
@@ -51,6 +51,7 @@ enum Job {
 struct Task {
     id: LookupId,
     query: Query,
+    asker: Asker,
     given_up: Arc<AtomicBool>,
 }
 
@@ -101,9 +102,9 @@ impl QueryWorkers {
     }
 
     /// Queues a query, or replies "busy" if the queue is full. Never blocks.
-    fn open(&mut self, id: LookupId, query: Query) {
+    fn open(&mut self, id: LookupId, query: Query, asker: Asker) {
         let given_up = Arc::new(AtomicBool::new(false));
-        let task = Task { id, query, given_up: Arc::clone(&given_up) };
+        let task = Task { id, query, asker, given_up: Arc::clone(&given_up) };
         match self.listing.try_send(Job::Answer(task)) {
             Ok(()) => drop(self.given_up.insert(id, given_up)),
             Err(_) => self.at_once.push_back((id, empty_reply(&self.store, AnswerState::Busy))),
@@ -122,7 +123,7 @@ impl QueryWorkers {
         responder.handle_timeout(now);
         while let Some(lookup) = responder.poll_lookup() {
             match lookup {
-                Lookup::Open(id, query) => self.open(id, query),
+                Lookup::Open(id, query, asker) => self.open(id, query, asker),
                 Lookup::Forget(id) => self.forget(id),
                 Lookup::Keep(id, keys) => {
                     if self.listing.try_send(Job::Keep(id, keys)).is_err() {

@@ -23,7 +23,7 @@ fn a_listing_counts_all_and_names_what_is_sought() {
     let store = store(&dir);
     ["a", "b", "c"].iter().for_each(|name| hold(&store, &dir, name, Pin::None));
     let mut workers = QueryWorkers::start(&store, dir.path(), &waker(), unlimited()).expect("threads");
-    workers.open(lookup(), Query::Status(sought("b")));
+    workers.open(lookup(), Query::Status(sought("b")), asker());
     let reply = final_reply(&mut workers);
     assert_eq!((reply.held, reply.pinned, reply.state), (3, 0, AnswerState::Final));
     assert_eq!(reply.objects.len(), 1);
@@ -38,12 +38,12 @@ fn a_copy_is_intact_until_a_byte_of_it_flips() {
     let store = store(&dir);
     hold(&store, &dir, "image", Pin::None);
     let mut workers = QueryWorkers::start(&store, dir.path(), &waker(), unlimited()).expect("threads");
-    workers.open(lookup(), Query::Verify(sought("image")));
+    workers.open(lookup(), Query::Verify(sought("image")), asker());
     assert_eq!(final_reply(&mut workers).objects[0].finding, Finding::Intact);
     fs::write(dir.path().join("image"), FLIPPED).expect("writable");
-    workers.open(lookup(), Query::Verify(sought("image")));
+    workers.open(lookup(), Query::Verify(sought("image")), asker());
     assert_eq!(final_reply(&mut workers).objects[0].finding, Finding::Differs(root(FLIPPED)));
-    workers.open(lookup(), Query::Verify(sought("another")));
+    workers.open(lookup(), Query::Verify(sought("another")), asker());
     let reply = final_reply(&mut workers);
     assert_eq!((reply.objects.len(), reply.state), (0, AnswerState::Final));
     workers.join();
@@ -57,7 +57,7 @@ fn letting_go_says_what_it_was_and_is_done() {
     hold(&store, &dir, "other", Pin::Forever);
     let mut workers = QueryWorkers::start(&store, dir.path(), &waker(), unlimited()).expect("threads");
     for (was, pinned) in [(Kept::Forever, 1), (Kept::ByRule, 1)] {
-        workers.open(lookup(), Query::Unpin(sought("image")));
+        workers.open(lookup(), Query::Unpin(sought("image")), asker());
         let reply = final_reply(&mut workers);
         assert_eq!((&reply.objects[0].finding, reply.objects[0].kept), (&Finding::LetGo(was), Kept::ByRule));
         assert_eq!(reply.pinned, pinned);
@@ -75,7 +75,7 @@ fn more_verifications_than_may_wait_are_told_that_this_host_is_busy() {
     let (hashing, _tasks) = sync_channel(VERIFICATIONS_MAX);
     for id in lookups(VERIFICATIONS_MAX as u8 + 1) {
         let query = Query::Verify(sought("image"));
-        worker.answer_one(Task { id, query, given_up: Arc::default() }, &hashing);
+        worker.answer_one(Task { id, query, asker: asker(), given_up: Arc::default() }, &hashing);
     }
     let states: Vec<_> = replies.try_iter().map(|(_, reply)| reply.state).collect();
     let of = BYTES.len() as u64;
@@ -90,7 +90,7 @@ fn copies_are_hashed_no_faster_than_the_read_rate_and_half_as_fast_during_a_push
     let store = store(&dir);
     hold(&store, &dir, "image", Pin::None);
     let (mut worker, _replies) = worker(&store);
-    let task = Task { id: lookup(), query: Query::Hosts, given_up: Arc::default() };
+    let task = Task { id: lookup(), query: Query::Hosts, asker: asker(), given_up: Arc::default() };
     // 23 bytes at 8000 bytes a second, a hundred times; a delay of 50 ms may be caught up.
     for (at_work, least) in [(false, 230), (true, 510)] {
         worker.limit = Arc::new(RateLimit::new(Some("64kbit".parse().expect("a rate"))));
@@ -111,7 +111,8 @@ fn what_nobody_waits_for_any_more_is_not_hashed_to_its_end() {
     let store = store(&dir);
     hold(&store, &dir, "image", Pin::None);
     let (worker, replies) = worker(&store);
-    let task = Task { id: lookup(), query: Query::Hosts, given_up: Arc::new(AtomicBool::new(true)) };
+    let task =
+        Task { id: lookup(), query: Query::Hosts, asker: asker(), given_up: Arc::new(AtomicBool::new(true)) };
     let nothing = |_| empty_reply("", AnswerState::Final);
     assert_eq!(worker.hash(&task, "image", nothing).expect("readable"), None);
     assert!(replies.try_recv().is_err());
@@ -191,6 +192,10 @@ fn final_reply(workers: &mut QueryWorkers) -> Reply {
     }
 }
 
+fn asker() -> Asker {
+    Asker { from: [192, 0, 2, 1].into(), signer: None }
+}
+
 fn lookup() -> LookupId {
     lookups(1)[0]
 }
@@ -229,7 +234,7 @@ fn lookups(count: u8) -> Vec<LookupId> {
     });
     std::iter::from_fn(|| machine.poll_lookup())
         .map(|lookup| match lookup {
-            Lookup::Open(id, _) | Lookup::Forget(id) | Lookup::Keep(id, _) => id,
+            Lookup::Open(id, _, _) | Lookup::Forget(id) | Lookup::Keep(id, _) => id,
         })
         .collect()
 }

@@ -10,6 +10,7 @@ use glancecast_platform::clock::wall;
 use glancecast_proto::integrity::Root;
 use glancecast_proto::wire::{Announce, BaseName};
 
+use super::at_work::AtWork;
 use super::disk::Entry;
 use super::error::StoreError;
 use super::folder::{Folder, Found};
@@ -51,7 +52,15 @@ pub(super) trait Backend: fmt::Debug + fmt::Display + Send + Sync {
     /// Locks a name against the program that shares the directory, until the value is dropped; `None` if there is no
     /// such program. A file that is published under this lock gets the time of its publication, as such a program
     /// removes old files.
-    fn lock(&self, _name: &str) -> Result<Option<Lock>, StoreError> {
+    fn lock(&self, _name: &str, _wait: Wait) -> Result<Option<Lock>, StoreError> {
+        Ok(None)
+    }
+
+    /// Returns what uses a published file, in words, beside programs that have it open; `None` if nothing does.
+    ///
+    /// # Errors
+    /// If that cannot be found out.
+    fn user(&self, _name: &str) -> Result<Option<String>, StoreError> {
         Ok(None)
     }
 
@@ -91,7 +100,7 @@ pub(super) trait Backend: fmt::Debug + fmt::Display + Send + Sync {
         })?;
         file.with("change the owner of", |file| self.give_away(file))?;
         file.finish(PUBLISHED_MODE)?;
-        let lock = self.lock(&name)?;
+        let lock = self.lock(&name, Wait::UntilFree)?;
         if lock.is_some() {
             file.touch()?;
         }
@@ -112,7 +121,7 @@ pub(super) trait Backend: fmt::Debug + fmt::Display + Send + Sync {
             StoreError::Exists { path } => self.taken(path),
             error => error,
         })?;
-        let lock = self.lock(&name)?;
+        let lock = self.lock(&name, Wait::UntilFree)?;
         let entry = if lock.is_none() {
             compared.entry
         } else if parts.folder.leads_to(&name, &compared)? {
@@ -146,11 +155,21 @@ pub enum Publication {
 /// A lock of any kind; dropping it unlocks.
 pub(super) type Lock = Box<dyn fmt::Debug>;
 
+/// How long a lock is waited for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Wait {
+    /// As long as the other program may take to fetch an image.
+    UntilFree,
+    /// As long as a person waits for an answer.
+    Briefly,
+}
+
 /// The directory that a store fills, and the log of the objects in it.
 #[derive(Debug)]
 pub(super) struct Parts {
     pub(super) folder: Folder,
     pub(super) log: PublicationLog,
+    pub(super) at_work: AtWork,
 }
 
 impl Parts {

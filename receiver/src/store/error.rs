@@ -102,6 +102,15 @@ pub enum StoreError {
         /// A store that exists here, or could.
         example: String,
     },
+    /// Another receiver on this machine uses the store.
+    #[error("{path} is locked: the receiver with process {} uses this store; give each receiver a store of its own",
+        holder.map_or_else(|| "id unknown".to_owned(), |id| id.to_string()), path = path.display())]
+    InUse {
+        /// The lock file.
+        path: PathBuf,
+        /// The process id of the other receiver, where it is known.
+        holder: Option<u32>,
+    },
     /// The receiver is stopping.
     #[error("{path} was not compared to its end: the receiver stops", path = path.display())]
     Stopped {
@@ -145,6 +154,7 @@ impl StoreError {
             Self::Io { error, .. } if is_full(error) => FailureKind::NoSpace,
             Self::Io { .. }
             | Self::Locked { .. }
+            | Self::InUse { .. }
             | Self::Owner { .. }
             | Self::LogDir { .. }
             | Self::NoNaming { .. }

@@ -10,6 +10,7 @@ use std::sync::mpsc::Sender;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use glancecast_platform::locks::lock;
+use glancecast_proto::ids::SessionId;
 use glancecast_proto::integrity::Root;
 use glancecast_proto::wire::Announce;
 
@@ -23,6 +24,7 @@ use super::journal::{Identity, Journal};
 use super::journal_writer::{self, JournalWriter};
 use super::name::Name;
 use super::partial::{Names, PREFIX, PartialFile, StagingArea};
+use super::publications::Held;
 use super::resume;
 use super::spec::StoreOptions;
 
@@ -296,6 +298,55 @@ impl Folder {
         }
     }
 
+    /// Renames a published file, which is `open`, to a hidden name that no other program knows. If the object is given, the
+    /// file becomes an unfinished one of it, with a journal of no block.
+    ///
+    /// # Errors
+    /// The error of the file system. Then the file has its name.
+    pub(super) fn hide(
+        &self,
+        name: &str,
+        open: &dyn DiskFile,
+        held: Option<&Held>,
+    ) -> Result<Aside, StoreError> {
+        let at = |what| move |error| self.error_at(name, what, error);
+        // No other thread finds a hidden file without its journal, which it would remove.
+        let _looking = self.looking.lock().unwrap_or_else(PoisonError::into_inner);
+        let object = Name::new(name).map_err(at("find"))?;
+        let serial = self.made.fetch_add(1, Ordering::Relaxed);
+        let names = Names::new(&object, ASIDE, serial);
+        // Its age counts from now on.
+        open.touch().map_err(at("set the time of"))?;
+        self.disk().rename_new(&object, &names.file).map_err(at("rename"))?;
+        let hidden = || {
+            let (there, entry) = (self.disk().look(&names.file)?, open.entry()?);
+            if !there.id.is_open_as(entry.id) {
+                return Err(io::Error::other("somebody exchanged it in the last moment: ask again"));
+            }
+            if let Some(held) = held {
+                let journal = self.disk().create(&names.journal)?;
+                Journal::begin(journal, &Identity::of_held(held), ASIDE)?;
+            }
+            self.disk().sync()
+        };
+        hidden().map_err(|error| {
+            let _ = self.disk().rename_new(&names.file, &object);
+            let _ = self.disk().remove(&names.journal);
+            at("take the name of")(error)
+        })?;
+        Ok(Aside(names))
+    }
+
+    /// Removes a hidden file. If that fails, it is removed as any hidden file without a journal is.
+    pub(super) fn remove_aside(&self, aside: &Aside, name: &str) -> Result<(), StoreError> {
+        match self.disk().remove(&aside.0.file) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                Err(self.error_at(name, "remove", error))
+            }
+            Ok(()) | Err(_) => Ok(()),
+        }
+    }
+
     /// Sets the modification time of a compared file to now; returns its entry then.
     pub(super) fn touch(&self, name: &str, file: &dyn DiskFile) -> Result<Entry, StoreError> {
         file.touch()
@@ -333,6 +384,13 @@ pub(super) struct Compared {
     pub(super) file: Box<dyn DiskFile>,
     pub(super) entry: Entry,
 }
+
+/// A published file that has lost its name, by the hidden one that it has instead.
+#[derive(Debug)]
+pub(super) struct Aside(Names);
+
+/// Stands in hidden names and journals of files that no session has made. The serial number keeps the names apart.
+const ASIDE: SessionId = SessionId([0; SessionId::BYTES]);
 
 /// Most names that are tried for an unfinished file.
 const SERIALS_MAX: u64 = 1_000_000;

@@ -15,10 +15,11 @@ use std::io;
 
 use glancecast_proto::ids::{BlockIndex, SessionId};
 use glancecast_proto::integrity::BlockHash;
-use glancecast_proto::limits::BLOCKS_MAX;
+use glancecast_proto::limits::{BLOCK_LOG2_DEFAULT, BLOCKS_MAX};
 use glancecast_proto::wire::Announce;
 
 use super::disk::DiskFile;
+use super::publications::Held;
 
 /// Identifies the object of an unfinished file. Sessions with equal identities may resume each other's files.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -37,6 +38,17 @@ impl Identity {
             block_log2: announce.geometry.block_log2(),
             name: object.to_owned(),
             image_id: announce.image_id.clone().unwrap_or_default(),
+        }
+    }
+
+    /// Returns the identity of a published object in a session with blocks of the usual size. Its record does not have
+    /// the size; a push with another one begins afresh.
+    pub(super) fn of_held(held: &Held) -> Self {
+        Self {
+            object_bytes: held.bytes,
+            block_log2: BLOCK_LOG2_DEFAULT,
+            name: held.file.clone(),
+            image_id: held.image_id.clone().unwrap_or_default(),
         }
     }
 }

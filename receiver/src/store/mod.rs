@@ -6,9 +6,11 @@
 
 mod acting;
 mod anchor;
+mod at_work;
 mod backend;
 mod backends;
 mod base;
+mod claim;
 mod dir;
 mod direct;
 mod disk;
@@ -24,6 +26,7 @@ mod name;
 mod owner;
 mod partial;
 mod publications;
+mod removal;
 mod resume;
 mod runs;
 mod spec;
@@ -40,6 +43,7 @@ use glancecast_proto::integrity::Root;
 use glancecast_proto::receiver::Proof;
 use glancecast_proto::wire::{Announce, BaseName};
 
+use at_work::Working;
 pub use backend::Publication;
 use backend::{Backend, Parts};
 pub use backends::StoreSpec;
@@ -50,6 +54,8 @@ pub use format::find_tool;
 pub use min_free::MinFree;
 pub use partial::PartialFile;
 pub use publications::{Held, Pinned};
+use removal::Fate;
+pub use removal::{Pins, Removal};
 pub use spec::{KeepUnfinished, SpecError, StoreOptions};
 
 /// An open store; clones share it.
@@ -74,6 +80,22 @@ impl Store {
         Ok(Self(spec.open(options)?.into()))
     }
 
+    /// Claims a store for this process, until it ends. Call it before the store is opened, which clears up there.
+    ///
+    /// # Errors
+    /// [`StoreError::InUse`] if another receiver on this machine uses the store; or the error of the file system.
+    pub fn claim(spec: &StoreSpec) -> Result<(), StoreError> {
+        let Some(home) = spec.home() else { return Ok(()) };
+        match claim::take(home) {
+            // It is never closed: the system unlocks it when this process ends, however it ends.
+            Ok(lock) => std::mem::forget(lock),
+            // Opening the store finds that out as well, and says what to do.
+            Err(StoreError::Io { error, .. }) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return Err(error),
+        }
+        Ok(())
+    }
+
     /// Removes unfinished files that are too old, too many, or in the room that stays free. A directory store also
     /// drops the records of published files that are gone.
     ///
@@ -88,11 +110,13 @@ impl Store {
     /// # Errors
     /// A file of this name and another length exists, there is no room, or a system call failed.
     pub fn begin(&self, announce: &Announce) -> Result<Begun, StoreError> {
+        let at_work = &self.0.parts()?.at_work;
+        let working = at_work.begin(self.0.admit(announce)?);
         let file = self.0.begin(announce)?;
         let (store, announce) = (self.clone(), announce.clone());
         Ok(match file {
-            Some(file) => Begun::New(Unpublished { store, announce, file }),
-            None => Begun::Existing(Existing { store, announce }),
+            Some(file) => Begun::New(Unpublished { store, announce, file, working }),
+            None => Begun::Existing(Existing { store, announce, _working: working }),
         })
     }
 
@@ -199,6 +223,24 @@ impl Store {
         self.parts().is_some_and(|parts| parts.log.unpin(file, wall()))
     }
 
+    /// Removes an object's file ([`Held::file`]), unless something uses it; unless it is pinned, where pins
+    /// are heeded.
+    ///
+    /// # Errors
+    /// The error of the file system.
+    pub fn remove(&self, file: &str, pins: Pins) -> Result<Removal, StoreError> {
+        removal::take_away(&*self.0, file, Fate::Removed(pins))
+    }
+
+    /// Takes the name of an object's damaged file ([`Held::file`]), unless something uses it. The next push of the object
+    /// mends what was kept.
+    ///
+    /// # Errors
+    /// The error of the file system.
+    pub fn set_aside(&self, file: &str) -> Result<Removal, StoreError> {
+        removal::take_away(&*self.0, file, Fate::SetAside)
+    }
+
     fn parts(&self) -> Option<&Parts> {
         self.0.parts().ok()
     }
@@ -227,6 +269,7 @@ pub struct Unpublished {
     store: Store,
     announce: Announce,
     file: PartialFile,
+    working: Working,
 }
 
 impl Unpublished {
@@ -241,7 +284,7 @@ impl Unpublished {
     /// [`StoreError::Exists`] if a file of this name has appeared meanwhile and has other content; or the error of a
     /// system call. Nothing is left then.
     pub fn publish(self, proof: &Proof) -> Result<Publication, StoreError> {
-        let Self { store, announce, file } = self;
+        let Self { store, announce, file, working: _working } = self;
         store.0.publish(&announce, file, proof.root())
     }
 }
@@ -251,6 +294,7 @@ impl Unpublished {
 pub struct Existing {
     store: Store,
     announce: Announce,
+    _working: Working,
 }
 
 impl Existing {

@@ -7,7 +7,7 @@ use glancecast_proto::wire::printable;
 use serde::Serialize;
 
 use super::follow::Caught;
-use super::{keygen, print_outcome};
+use super::{keygen, print_outcome, remove};
 use crate::output::json;
 use crate::request::{ErrorKind, RequestError};
 
@@ -20,6 +20,8 @@ pub(super) enum Failure {
     Keys(#[from] keygen::KeysError),
     #[error("interrupted before anything was sent")]
     Interrupted(Caught),
+    #[error("nothing was removed: {0}")]
+    NotRemoved(&'static str),
     #[error("interrupted: the replacement of the key goes on where it is with: glancecast rekey --resume")]
     RekeyInterrupted(Caught),
     #[error(
@@ -40,7 +42,10 @@ impl Failure {
             Self::Keys(_) => cli::EXIT_USAGE,
             Self::Request(error) if error.kind() == ErrorKind::Usage => cli::EXIT_USAGE,
             Self::Interrupted(caught) | Self::RekeyInterrupted(caught) => caught.exit_code(),
-            Self::Request(_) | Self::Taken(_) | Self::Output(_) | Self::System(_) => cli::EXIT_FAILED,
+            Self::NotRemoved(remove::NOBODY_TO_ASK) => cli::EXIT_USAGE,
+            Self::NotRemoved(_) | Self::Request(_) | Self::Taken(_) | Self::Output(_) | Self::System(_) => {
+                cli::EXIT_FAILED
+            }
         }
     }
 

@@ -9,6 +9,7 @@ mod images;
 mod keygen;
 mod query;
 mod rekey;
+mod remove;
 mod send;
 mod settle;
 mod turn;
@@ -40,8 +41,10 @@ pub fn run(args: Args) -> ExitCode {
             query::run(args.query, QueryKind::Hosts, Namesakes::Refused, enrol)
         }
         Command::Status(args) => query::status(*args),
-        Command::Verify(args) => query::about_image(*args, QueryKind::Verify),
+        Command::Verify(args) if args.quarantine => query::about_image(args.image, QueryKind::SetAside),
+        Command::Verify(args) => query::about_image(args.image, QueryKind::Verify),
         Command::Unpin(args) => query::about_image(*args, QueryKind::Unpin),
+        Command::Remove(args) => remove::run(*args),
         Command::Rekey(args) => rekey::run(*args),
         Command::Keygen(args) => keygen::run(&args),
         Command::Config(args) => config::run(&args, &places),

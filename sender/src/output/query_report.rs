@@ -123,7 +123,8 @@ impl<'a> Report<'a> {
                 Query::Status(_) => "status",
                 Query::Verify(_) => "verify",
                 Query::Unpin(_) => "unpin",
-                Query::Remove(_) => "remove",
+                Query::Remove(_) | Query::RemovePinned(_) => "remove",
+                Query::SetAside(_) => "verify",
                 Query::Diagnose { .. } => "diagnose",
                 Query::Rekey => "rekey",
                 Query::Retire => "retire",
@@ -185,13 +186,14 @@ impl<'a> Object<'a> {
             pinned_until: until(held.kept),
             verdict: CopyVerdict::of(held).name(),
             found_root: match held.finding {
-                Finding::Differs(root) => Some(root.to_string()),
+                Finding::Differs(root) | Finding::SetAside(root) => Some(root.to_string()),
                 _ => None,
             },
             was_pinned: was.map(word),
             was_pinned_until: was.and_then(until),
             reason: match &held.finding {
                 Finding::Failed(reason) => Some(reason),
+                Finding::InUse(by) => Some(by),
                 _ => None,
             },
         }

@@ -39,7 +39,11 @@ fn all_rows(result: &QueryResult) -> Grid {
     let columns = match query {
         Query::Hosts | Query::Diagnose { .. } | Query::Rekey | Query::Retire => HOSTS,
         Query::Unpin(_) => UNPINNED,
-        Query::Status(_) | Query::Verify(_) | Query::Remove(_) => COPIES,
+        Query::Status(_)
+        | Query::Verify(_)
+        | Query::Remove(_)
+        | Query::RemovePinned(_)
+        | Query::SetAside(_) => COPIES,
     };
     let mut rows = if query.sought().is_none() {
         result.answers.rows.iter().map(|row| host(row, result)).collect()
@@ -115,10 +119,14 @@ fn copies(result: &QueryResult) -> Vec<Vec<Cell>> {
 fn copy(row: &HostAnswer, held: &Held, result: &QueryResult) -> Vec<Cell> {
     let (kept_then, root) = match &held.finding {
         Finding::LetGo(was) => (*was, held.root),
-        Finding::Differs(found) => (held.kept, *found),
-        Finding::Listed | Finding::Pending | Finding::Intact | Finding::Failed(_) | Finding::Removed => {
-            (held.kept, held.root)
-        }
+        Finding::Differs(found) | Finding::SetAside(found) => (held.kept, *found),
+        Finding::Listed
+        | Finding::Pending
+        | Finding::Intact
+        | Finding::Failed(_)
+        | Finding::Removed
+        | Finding::InUse(_)
+        | Finding::Pinned => (held.kept, held.root),
     };
     let proven = Cell {
         shown: time(held.proven),
@@ -142,8 +150,14 @@ pub(super) fn why(row: &HostAnswer, held: Option<&Held>, result: &QueryResult, w
     let finding = match held.map(|held| &held.finding) {
         Some(Finding::Failed(reason)) => Some(reason.clone()),
         Some(Finding::Differs(_)) => held.map(|held| {
-            format!("it was {}; remove it and push it again", &held.root.to_string()[..ROOT_DIGITS])
+            format!(
+                "it was {}; set it aside with verify --quarantine, and push it again",
+                &held.root.to_string()[..ROOT_DIGITS]
+            )
         }),
+        Some(Finding::InUse(by)) => Some(format!("in use by {by}")),
+        Some(Finding::Pinned) => Some("unpin it, or give --even-pinned".to_owned()),
+        Some(Finding::SetAside(_)) => Some("push it again: what is damaged is sent".to_owned()),
         _ => None,
     };
     let standing = match row.standing {
@@ -213,7 +227,15 @@ fn summary(result: &QueryResult) -> String {
             1 => write!(text, "; 1 lets go of {sought}"),
             count => write!(text, "; {count} let go of {sought}"),
         },
-        Query::Remove(sought) => write!(text, "; {} removed {sought}", count(CopyVerdict::Removed)),
+        Query::Remove(sought) | Query::RemovePinned(sought) => {
+            write!(text, "; {} removed {sought}", count(CopyVerdict::Removed))
+        }
+        Query::SetAside(sought) => write!(
+            text,
+            "; of {sought}, {} intact, {} set aside",
+            count(CopyVerdict::Intact),
+            count(CopyVerdict::SetAside)
+        ),
     };
     text.push('\n');
     text

@@ -120,6 +120,7 @@ impl PushRequest {
             known: options.known_hosts.load()?,
             agreement: agreement()?,
             timeout,
+            join_timeout: options.join_timeout,
             started: wall(),
             pace,
             header_bytes: destinations.frame_bytes(0),

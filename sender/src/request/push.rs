@@ -51,6 +51,9 @@ pub struct PushOptions {
     pub one_way: Option<OneWay>,
     /// The time after which the push ends; `None`: derived from the rate.
     pub timeout: Option<Duration>,
+    /// Time after the image was sent for which hosts are waited for that were never heard; meanwhile nothing is sent that
+    /// nobody lacks. `None`: until the push ends.
+    pub join_timeout: Option<Duration>,
     /// The group key that seals it.
     pub key: KeySource,
     /// The sender key that signs it.
@@ -150,6 +153,7 @@ impl PushOptions {
             confirm: false,
             one_way: None,
             timeout: None,
+            join_timeout: None,
             key,
             signing: Signing::Unset,
             known_hosts: KnownHostsOptions::default(),

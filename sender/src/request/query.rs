@@ -51,6 +51,12 @@ pub enum QueryKind {
     Verify(String),
     /// Ends the pin of an image: hosts keep it no longer than their own rules say.
     Unpin(String),
+    /// Removes the hosts' copies of an image, unless something uses them or they are pinned.
+    Remove(String),
+    /// The same, also if they are pinned.
+    RemovePinned(String),
+    /// Verifies the hosts' copies of an image, and takes the names of those that are damaged.
+    SetAside(String),
 }
 
 /// What a query will do, resolved before it starts.
@@ -142,6 +148,9 @@ impl QueryKind {
             Self::Status(image) => Query::Status(sought(image, cloud, rule).await?),
             Self::Verify(image) => Query::Verify(sought(image, cloud, rule).await?),
             Self::Unpin(image) => Query::Unpin(sought(image, cloud, rule).await?),
+            Self::Remove(image) => Query::Remove(sought(image, cloud, rule).await?),
+            Self::RemovePinned(image) => Query::RemovePinned(sought(image, cloud, rule).await?),
+            Self::SetAside(image) => Query::SetAside(sought(image, cloud, rule).await?),
         })
     }
 }

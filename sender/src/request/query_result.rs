@@ -45,6 +45,12 @@ pub enum CopyVerdict {
     NotPinned,
     /// It was removed.
     Removed,
+    /// It was not removed or set aside, as something uses it.
+    InUse,
+    /// It was not removed, as it is pinned.
+    Pinned,
+    /// It is damaged and has lost its name.
+    SetAside,
 }
 
 impl CopyVerdict {
@@ -60,6 +66,9 @@ impl CopyVerdict {
             Self::LetGo => "let_go",
             Self::NotPinned => "not_pinned",
             Self::Removed => "removed",
+            Self::InUse => "in_use",
+            Self::Pinned => "pinned",
+            Self::SetAside => "set_aside",
         }
     }
 
@@ -74,13 +83,22 @@ impl CopyVerdict {
             Finding::LetGo(was) if was.is_pinned() => Self::LetGo,
             Finding::LetGo(_) => Self::NotPinned,
             Finding::Removed => Self::Removed,
+            Finding::InUse(_) => Self::InUse,
+            Finding::Pinned => Self::Pinned,
+            Finding::SetAside(_) => Self::SetAside,
         }
     }
 
     fn is_well(self) -> bool {
         match self {
             Self::Held | Self::Intact | Self::LetGo | Self::NotPinned | Self::Removed => true,
-            Self::Differs | Self::Missing | Self::Failed | Self::Verifying => false,
+            Self::Differs
+            | Self::Missing
+            | Self::Failed
+            | Self::Verifying
+            | Self::InUse
+            | Self::Pinned
+            | Self::SetAside => false,
         }
     }
 }
@@ -128,7 +146,14 @@ fn reason(query: &Query, expected: &Expected, rows: &[HostAnswer]) -> Option<Str
     let bad: Vec<&HostAnswer> =
         whole().filter(|row| !row.objects.iter().all(|held| CopyVerdict::of(held).is_well())).collect();
     if !bad.is_empty() {
-        reasons.push(format!("not as it should be on {}", names(&bad)));
+        let what = match query {
+            Query::Remove(_) | Query::RemovePinned(_) => "not removed from",
+            _ => "not as it should be on",
+        };
+        reasons.push(format!("{what} {}", names(&bad)));
+    }
+    if matches!(query, Query::Remove(_) | Query::RemovePinned(_)) {
+        return joined(&reasons); // a host that holds nothing is as it should be
     }
     if !matches!(query, Query::Unpin(_)) {
         let lacking: Vec<&HostAnswer> =

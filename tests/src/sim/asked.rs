@@ -172,7 +172,7 @@ impl Survey {
         let (now, is_named) = (self.now, host < self.asked.named as usize);
         self.hosts[host].handle_timeout(now);
         while let Some(lookup) = self.hosts[host].poll_lookup() {
-            if let Lookup::Open(id, _) = lookup {
+            if let Lookup::Open(id, _, _) = lookup {
                 *(if is_named { &mut self.result.looked_into } else { &mut self.result.touched }) += 1;
                 self.hosts[host].handle_reply(now, id, reply(self.asked.what));
             }

@@ -214,6 +214,7 @@ impl Push {
             reach: Reach::default(),
             expected: Expected::Count(hosts),
             timeout: Duration::from_secs(3_600),
+            join_timeout: None,
             started: WALL,
             pace: Pace::Fixed(Rate::from_bits(rate).expect("a rate")),
             header_bytes: HEADER_BYTES,

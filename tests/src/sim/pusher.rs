@@ -356,6 +356,7 @@ pub(crate) fn config(
         known,
         agreement: overhear::sender_agreement(),
         timeout: plan.timeout,
+        join_timeout: None,
         started: WallClock(WALL.0 + now.micros() / 1000),
         pace: plan.pace,
         header_bytes: HEADER_BYTES,

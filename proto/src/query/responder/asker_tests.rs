@@ -22,7 +22,7 @@ fn a_host_with_senders_takes_no_query_of_others_and_remembers_none() {
     assert_eq!(hear(&mut host, &claimed), Err(Discard::BadSignature));
     assert_eq!(host.poll_lookup(), None);
     assert_eq!(hear(&mut host, &sealed_ask(&ask, Some(&sender_key(1)), 1)), Ok(()), "nothing is in its way");
-    assert!(matches!(host.poll_lookup(), Some(Lookup::Open(_, Query::Unpin(_)))));
+    assert!(matches!(host.poll_lookup(), Some(Lookup::Open(_, Query::Unpin(_), _))));
     assert_eq!(host.discards().of(Discard::UnknownSender), 2);
     assert_eq!(host.discards().of(Discard::BadSignature), 1);
 }
@@ -94,7 +94,7 @@ fn nothing_is_looked_into_before_the_page_with_the_hosts_name_has_come() {
     let page = sealed_page(ID, &pages(ID, &[1, 2])[0], None, 3);
     assert!(host.is_for(&page));
     hear(&mut host, &page).expect("it is");
-    assert!(matches!(host.poll_lookup(), Some(Lookup::Open(_, Query::Unpin(_)))));
+    assert!(matches!(host.poll_lookup(), Some(Lookup::Open(_, Query::Unpin(_), _))));
     assert_eq!(hear(&mut host, &page), Ok(()), "the same page in the next round");
     assert_eq!(host.poll_lookup(), None);
 }

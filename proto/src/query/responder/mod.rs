@@ -13,7 +13,8 @@ mod saying;
 mod tests;
 
 use std::collections::VecDeque;
-use std::net::SocketAddr;
+use std::fmt;
+use std::net::{IpAddr, SocketAddr};
 
 use self::asked::{Asked, Candidates};
 use self::memory::{Memory, Remembered, Settled};
@@ -25,7 +26,7 @@ use crate::keyring::Keyring;
 use crate::limits::HELD_MAX;
 use crate::rng::Rng;
 use crate::senders::Senders;
-use crate::sign::SigningKey;
+use crate::sign::{PublicKey, SigningKey};
 use crate::time::{Moment, WallClock};
 use crate::wire::{About, AnswerState, Discard, DiscardCounts, Header, Held, HeldDigest, Kind, Query};
 
@@ -56,14 +57,32 @@ pub struct ResponderConfig {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct LookupId(u64);
 
+/// Who asks, for the log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Asker {
+    /// The address that the query came from.
+    pub from: IpAddr,
+    /// The key that signs it; `None` if none does.
+    pub signer: Option<PublicKey>,
+}
+
+impl fmt::Display for Asker {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.signer {
+            Some(key) => write!(f, "{} with {key}", self.from),
+            None => write!(f, "{}, unsigned", self.from),
+        }
+    }
+}
+
 /// A task for the shell. The tasks of a query come in this order.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Lookup {
     /// Look into a query. The shell answers with [`Responder::handle_reply`], one or more times; the last reply is not
-    /// [`AnswerState::Verifying`]. The query is none of [`Query::Remove`] and [`Query::Diagnose`], which the machine
-    /// refuses itself, nor [`Query::Retire`]. To [`Query::Rekey`] the shell answers [`AnswerState::AwaitingKey`] if it can
+    /// [`AnswerState::Verifying`]. The query is neither [`Query::Diagnose`], which the machine refuses
+    /// itself, nor [`Query::Retire`]. To [`Query::Rekey`] the shell answers [`AnswerState::AwaitingKey`] if it can
     /// keep a keyring.
-    Open(LookupId, Query),
+    Open(LookupId, Query, Asker),
     /// Keep this keyring, so that it is there after the next start. The shell answers with [`Responder::handle_kept`] once
     /// it is on the disk.
     Keep(LookupId, Keyring),
@@ -234,18 +253,25 @@ impl Responder {
         self.open.push(Open::new(opening, &asked, &group));
         match &asked.ask.query {
             Query::Rekey | Query::Retire => self.begin_with_keys(now, id, &asked),
-            Query::Remove(_) | Query::Diagnose { .. } => self.handle_reply(now, id, refusal(NOT_DONE)),
-            Query::Hosts | Query::Status(_) | Query::Verify(_) | Query::Unpin(_) => {
-                self.look_into(id, asked.ask.query);
+            Query::Diagnose { .. } => self.handle_reply(now, id, refusal(NOT_DONE)),
+            Query::Hosts
+            | Query::Status(_)
+            | Query::Verify(_)
+            | Query::Unpin(_)
+            | Query::Remove(_)
+            | Query::RemovePinned(_)
+            | Query::SetAside(_) => {
+                let asker = Asker { from: asked.from, signer: asked.signer };
+                self.look_into(id, asked.ask.query, asker);
             }
         }
     }
 
     /// Has the shell look into a query, until it is told to forget it.
-    fn look_into(&mut self, id: LookupId, query: Query) {
+    fn look_into(&mut self, id: LookupId, query: Query, asker: Asker) {
         let open = self.open.iter_mut().find(|open| open.id == id);
         open.expect("it has begun").is_looked_into = true;
-        self.out.push_back(Lookup::Open(id, query));
+        self.out.push_back(Lookup::Open(id, query, asker));
     }
 }
 

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 
 use super::asked::Asked;
 use super::saying::Open;
-use super::{Lookup, LookupId, Reply, Responder, refusal};
+use super::{Asker, Lookup, LookupId, Reply, Responder, refusal};
 use crate::agree::AgreementKey;
 use crate::ids::{ReceiverId, Sequence};
 use crate::keyring::{KeyRefusal, Keyring};
@@ -71,7 +71,7 @@ impl Responder {
                 let kept = self.keep(now, id, |keys| keys.without_superseded(under));
                 kept.unwrap_or_else(|reason| self.discards.count(reason));
             }
-            _ => self.look_into(id, Query::Rekey),
+            _ => self.look_into(id, Query::Rekey, Asker { from: asked.from, signer: asked.signer }),
         }
     }
 

@@ -159,7 +159,7 @@ fn take_key(host: &mut Responder, id: SessionId, new: GroupKey) {
 /// Asks a host to make ready for a key, and returns the page that says it is.
 fn asked_for_key(host: &mut Responder, id: SessionId) -> Said {
     hear(host, &sealed_ask(&ask(id, Query::Rekey), Some(&sender_key(1)), 1)).expect("a sender");
-    let Some(Lookup::Open(lookup, Query::Rekey)) = host.poll_lookup() else { panic!("it is looked into") };
+    let Some(Lookup::Open(lookup, Query::Rekey, _)) = host.poll_lookup() else { panic!("it is looked into") };
     host.handle_reply(at(0), lookup, Reply { state: AnswerState::AwaitingKey, ..refusal("") });
     said(host, at(0)).expect("it is ready")
 }

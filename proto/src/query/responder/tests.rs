@@ -50,7 +50,7 @@ fn a_signed_query_is_answered_as_often_as_fits_its_time() {
 fn progress_that_nobody_hears_is_not_sent_on_and_on() {
     let mut host = Responder::new(host_config(1));
     hear(&mut host, &sealed_ask(&ask(ID, Query::Verify(sought("image"))), None, 1)).expect("anybody may ask");
-    let Some(Lookup::Open(id, _)) = host.poll_lookup() else { panic!("it is looked into") };
+    let Some(Lookup::Open(id, _, _)) = host.poll_lookup() else { panic!("it is looked into") };
     let mut sent = 0;
     for ms in (0..14_000).step_by(500) {
         let state = AnswerState::Verifying { done: ms, of: 14_000 };
@@ -99,8 +99,8 @@ fn each_query_has_a_receiver_id_and_an_agreement_key_of_its_own() {
 
 #[test]
 fn what_this_version_does_not_do_is_refused_without_asking_the_shell() {
-    let asked = [Query::Remove(sought("image")), Query::Diagnose { step: Step::JoinAgain, train: 0 }];
-    for query in asked {
+    for step in Step::ALL {
+        let query = Query::Diagnose { step, train: 0 };
         let mut host = Responder::new(host_config(1));
         hear(&mut host, &sealed_ask(&ask(ID, query.clone()), None, 1)).expect("it is heard");
         assert_eq!(host.poll_lookup(), None, "{query:?}");
@@ -116,7 +116,7 @@ fn what_this_version_does_not_do_is_refused_without_asking_the_shell() {
 #[test]
 fn a_refusal_that_nobody_acknowledges_is_none_of_the_shells_business() {
     let mut host = Responder::new(host_config(1));
-    let asked = ask(ID, Query::Remove(sought("image")));
+    let asked = ask(ID, Query::Diagnose { step: Step::Snapshot, train: 0 });
     hear(&mut host, &sealed_ask(&asked, None, 1)).expect("it is heard");
     host.handle_timeout(at(15_000));
     assert_eq!((host.poll_lookup(), host.poll_timeout()), (None, None));
@@ -150,7 +150,7 @@ pub(super) fn hear(host: &mut Responder, datagram: &[u8]) -> Result<(), Discard>
 }
 
 pub(super) fn reply(host: &mut Responder, reply: Reply) {
-    let Some(Lookup::Open(id, _)) = host.poll_lookup() else { panic!("it is looked into") };
+    let Some(Lookup::Open(id, _, _)) = host.poll_lookup() else { panic!("it is looked into") };
     host.handle_reply(at(0), id, reply);
 }
 

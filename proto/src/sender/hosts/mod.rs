@@ -130,6 +130,17 @@ impl Hosts {
         }
     }
 
+    /// Gives up hosts that were never heard after this time.
+    pub(super) fn giving_up_after(mut self, join_timeout: Option<Duration>) -> Self {
+        self.settlement.set_join_timeout(join_timeout);
+        self
+    }
+
+    /// The hosts that are expected by name and were never heard.
+    pub(super) fn unheard(&self) -> impl Iterator<Item = HostName> {
+        self.settlement.unheard().cloned()
+    }
+
     pub(super) fn get(&self, id: ReceiverId) -> Option<&Host> {
         self.by_id.get(&id)
     }
@@ -555,9 +566,10 @@ impl Hosts {
         self.is_resuming
     }
 
-    /// Whether every host that is to have the object has reported that it holds this block already.
-    pub(super) fn all_hold(&mut self, block: BlockIndex) -> bool {
-        if !self.is_resuming || !self.are_all_heard() {
+    /// Whether every host that is to have the object has reported that it holds this block already. If those that were
+    /// heard are `enough`, the others do not count.
+    pub(super) fn all_hold(&mut self, block: BlockIndex, enough: bool) -> bool {
+        if !self.is_resuming || !(enough || self.are_all_heard()) {
             return false;
         }
         let (by_id, settlement) = (&self.by_id, &self.settlement);

@@ -18,7 +18,7 @@ fn all_hosts_hold_a_block_when_a_walk_over_all_of_them_says_so() {
             let earlier = (0..=4).map(|back| front.saturating_sub(back) + u32::from(asked) % 2);
             for block in earlier.map(BlockIndex) {
                 let walked = walked(&story.hosts, block);
-                assert_eq!(story.hosts.all_hold(block), walked, "{block} with the pass at {front}");
+                assert_eq!(story.hosts.all_hold(block, false), walked, "{block} with the pass at {front}");
                 spared += u32::from(walked);
             }
         }
@@ -33,7 +33,7 @@ fn a_resumed_push_asks_a_host_for_each_run_that_it_has_listed_and_not_for_each_b
         (0..count).for_each(|host| {
             join_many(&mut hosts, host, &[(0, blocks / 2), (blocks / 2 + 1 + host % 7, blocks)]);
         });
-        let held = (0..blocks).filter(|&block| hosts.all_hold(BlockIndex(block))).count();
+        let held = (0..blocks).filter(|&block| hosts.all_hold(BlockIndex(block), false)).count();
         assert_eq!(held as u32, blocks - 7, "seven in the middle are lacking on some");
         hosts.visits.get()
     };
@@ -49,15 +49,17 @@ fn a_block_that_is_being_sent_is_looked_at_on_one_host_for_as_long_as_that_lacks
     (0..2_000)
         .for_each(|host| join_many(&mut hosts, host, if host == 1_000 { &[(0, 1)] } else { &[(0, 9)] }));
     assert!(
-        hosts.all_hold(BlockIndex(0)) && !hosts.all_hold(BlockIndex(1)) && !hosts.all_hold(BlockIndex(2))
+        hosts.all_hold(BlockIndex(0), false)
+            && !hosts.all_hold(BlockIndex(1), false)
+            && !hosts.all_hold(BlockIndex(2), false)
     );
     hosts.visits.set(0);
-    (0..1_000).for_each(|_| assert!(!hosts.all_hold(BlockIndex(1))));
+    (0..1_000).for_each(|_| assert!(!hosts.all_hold(BlockIndex(1), false)));
     assert_eq!(hosts.visits.get(), 1_000);
     let report = Report { kept: vec![run(0, 9)], ..report(0) };
     hosts.note_heard(at(1), many_id(1_000), sequence(9)).expect("newer");
     hosts.note_report(at(1), many_id(1_000), &report, None, 0);
-    assert!(hosts.all_hold(BlockIndex(1)), "nobody lacks it any more");
+    assert!(hosts.all_hold(BlockIndex(1), false), "nobody lacks it any more");
     assert!(hosts.visits.get() < 1_000 + 2_100, "each host is asked once more");
 }
 

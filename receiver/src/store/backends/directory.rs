@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use glancecast_proto::wire::{Announce, BaseName};
 
 use crate::store::anchor::Anchor;
+use crate::store::at_work::AtWork;
 use crate::store::backend::{Backend, Parts};
 use crate::store::error::StoreError;
 use crate::store::folder::Folder;
@@ -35,7 +36,7 @@ pub(in crate::store) fn open(path: &Path, options: StoreOptions) -> Result<Direc
     let log = PublicationLog::open(anchor()?)?;
     let folder = Folder::open(anchor()?, path, options)?;
     log.forget_gone(folder.disk());
-    Ok(DirectoryStore(Parts { folder, log }))
+    Ok(DirectoryStore(Parts { folder, log, at_work: AtWork::default() }))
 }
 
 /// The error for Nova's options given with a directory.

@@ -66,6 +66,14 @@ impl StoreSpec {
             .unwrap_or_else(|| Err(SpecError::NotAStore { given: text.to_owned(), forms: Self::FORMS }))
     }
 
+    /// Returns the directory that has the records of what is published; `None` if nothing can be.
+    pub(super) fn home(&self) -> Option<&Path> {
+        match self {
+            Self::Directory(path) => Some(path),
+            Self::Nova(spec) => spec.home(),
+        }
+    }
+
     /// Returns the directory in which files have the names that senders give them, if the store is such a one.
     pub fn named_by_senders(&self) -> Option<&Path> {
         match self {

@@ -50,6 +50,20 @@ impl LogDir {
         self.held().ok_or(io::ErrorKind::NotFound)?.open_file(name, Access::Read)
     }
 
+    /// Opens a file in it to lock it, or makes it.
+    pub(super) fn file_to_lock(&self, name: &Name) -> io::Result<File> {
+        let dir = self.held_or_made()?;
+        match dir.open_file(name, Access::Lock) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => match dir.create_file(name) {
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                    dir.open_file(name, Access::Lock)
+                }
+                made => made,
+            },
+            found => found,
+        }
+    }
+
     /// Replaces a file as a whole; it has the name `unfinished` until it is durable.
     pub(super) fn replace(&self, name: &Name, unfinished: &Name, bytes: &[u8]) -> io::Result<()> {
         let dir = self.held_or_made()?;
@@ -113,7 +127,7 @@ fn name() -> io::Result<Name> {
 }
 
 /// Name of the directory in the store. `ObjectName` allows no leading dot, and Nova treats no such name as its own.
-const DIRECTORY: &str = ".glancecast";
+pub(in crate::store) const DIRECTORY: &str = ".glancecast";
 
 /// Nobody else needs to read records.
 const MODE: u32 = 0o700;

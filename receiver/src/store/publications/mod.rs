@@ -5,7 +5,9 @@ mod dir;
 mod record;
 
 use std::collections::BTreeMap;
+use std::fs::File;
 use std::io::{self, Read};
+use std::path::PathBuf;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use glancecast_proto::integrity::Root;
@@ -17,11 +19,26 @@ use super::disk::{Disk, Entry};
 use super::error::StoreError;
 use super::file_id::{FileId, Since};
 use super::name::Name;
+pub(super) use dir::DIRECTORY;
 use dir::LogDir;
 #[cfg(any(test, fuzzing))]
 pub(crate) use record::fuzzed;
 pub use record::{Held, Pinned};
 use record::{Identity, Record, RecordError};
+
+/// Opens a file in the directory of the log, to lock it; makes it if it is missing.
+///
+/// # Errors
+/// If the directory of the log is not ours, or the error of the file system.
+pub(super) fn lock_file(store: Anchor, name: &Name) -> Result<File, StoreError> {
+    let directory = LogDir::open(store)?;
+    let path = || PathBuf::from(DIRECTORY).join(name.as_str());
+    directory.file_to_lock(name).map_err(|error| StoreError::Io {
+        what: "open the lock",
+        path: path(),
+        error,
+    })
+}
 
 /// The publication log of a store.
 #[derive(Debug)]
@@ -98,6 +115,14 @@ impl PublicationLog {
         record.pin(Pinned::No);
         self.put(&mut records, file, record);
         was != Pinned::No
+    }
+
+    /// Drops the record of a file that the store itself has taken away.
+    pub(super) fn forget(&self, file: &str) {
+        self.lock().remove(file);
+        if let Ok(name) = name_of(file) {
+            self.directory.remove(&name);
+        }
     }
 
     /// Records that a pin has expired, if there was one.
@@ -453,6 +478,5 @@ mod tests {
         }
     }
 
-    const DIRECTORY: &str = ".glancecast";
     const ROOT: Root = Root([7; 32]);
 }

@@ -10,6 +10,8 @@ pub(crate) mod fuzz;
 #[cfg(test)]
 mod races;
 #[cfg(test)]
+mod removal;
+#[cfg(test)]
 mod shared;
 
 #[cfg(test)]

@@ -48,6 +48,12 @@ pub(crate) struct Hosts {
 }
 
 impl Hosts {
+    /// Whether they are chosen by name, here, in a file or in Nova; otherwise every host of the group is meant.
+    pub(super) fn are_named(&self) -> bool {
+        let in_nova = !self.aggregate.is_empty() || !self.availability_zone.is_empty();
+        !self.hosts.is_empty() || self.hosts_file.is_some() || in_nova
+    }
+
     /// Reads the hosts file, if there is one.
     pub(super) fn targets(self) -> Result<Targets, RequestError> {
         Ok(self.with_addresses(Listed::default())?.0)

@@ -16,7 +16,7 @@ use clap::{CommandFactory, Parser, Subcommand};
 pub(crate) use common::joined;
 use common::{Cloud, Output};
 use listing::ListArgs;
-pub(crate) use query::{HostsArgs, ImageQueryArgs, QueryArgs, StatusArgs};
+pub(crate) use query::{HostsArgs, ImageQueryArgs, QueryArgs, RemoveArgs, StatusArgs, VerifyArgs};
 pub(crate) use rekey::RekeyArgs;
 pub(crate) use send::SendArgs;
 
@@ -73,10 +73,13 @@ pub(crate) enum Command {
     Status(Box<StatusArgs>),
     /// Have the hosts hash their copies of an image again
     #[command(after_long_help = VERIFY_EXIT_CODES)]
-    Verify(Box<ImageQueryArgs>),
+    Verify(Box<VerifyArgs>),
     /// End the pin of an image: hosts keep it no longer than their own rules say
     #[command(after_long_help = UNPIN_EXIT_CODES)]
     Unpin(Box<ImageQueryArgs>),
+    /// Remove an image from the hosts; what an instance or a push uses stays, and what is pinned
+    #[command(after_long_help = REMOVE_EXIT_CODES)]
+    Remove(Box<RemoveArgs>),
     /// Replace the group key: give a new one to every known host, over the wire, and leave out those that are named
     #[command(after_long_help = REKEY_EXIT_CODES)]
     Rekey(Box<RekeyArgs>),
@@ -159,6 +162,13 @@ Exit codes:
   1  the query could not be sent
   2  a mistake in the command line, the configuration or the credentials
   3  some expected host did not answer, or no host holds the image";
+
+const REMOVE_EXIT_CODES: &str = "\
+Exit codes:
+  0  no host that answered holds it any more, and every expected host has answered
+  1  the query could not be sent, or the question was not answered with yes
+  2  a mistake in the command line, the configuration or the credentials
+  3  some host keeps it or did not answer: the table says which and why";
 
 const REKEY_EXIT_CODES: &str = "\
 Example:

@@ -1,4 +1,4 @@
-//! The options of `glancecast hosts`, `status`, `verify` and `unpin`.
+//! The options of `glancecast hosts`, `status`, `verify`, `unpin` and `remove`.
 
 use std::str::FromStr;
 use std::time::Duration;
@@ -83,6 +83,37 @@ impl StatusArgs {
             Self { image: Some(image), latest, query } => Ok(ImageQueryArgs { image, latest, query }),
             Self { query, .. } => Err(query),
         }
+    }
+}
+
+/// The options of `glancecast verify`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct VerifyArgs {
+    #[command(flatten)]
+    pub(crate) image: ImageQueryArgs,
+    /// Take the names of copies that are damaged, so that nothing starts from them; a copy that something uses keeps its
+    /// name. The next push of the image sends what is damaged, and nothing else
+    #[arg(long)]
+    pub(crate) quarantine: bool,
+}
+
+/// The options of `glancecast remove`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct RemoveArgs {
+    #[command(flatten)]
+    pub(crate) image: ImageQueryArgs,
+    /// Remove it also where it is pinned
+    #[arg(long)]
+    pub(crate) even_pinned: bool,
+    /// Do not ask before it is removed from every host of the group
+    #[arg(long, short)]
+    pub(crate) yes: bool,
+}
+
+impl RemoveArgs {
+    /// Whether the hosts are named, one by one or in Nova.
+    pub(crate) fn names_hosts(&self) -> bool {
+        self.image.query.hosts.are_named()
     }
 }
 

@@ -159,6 +159,10 @@ struct Delivery {
     /// Neither wait for other pushes of this machine nor let them wait: hosts take part in one after the other
     #[arg(long)]
     no_lock: bool,
+    /// Give up hosts that were never heard this long after the image was sent; with none heard, this long after the start,
+    /// and nothing is sent
+    #[arg(long, value_name = "DUR", default_value = "30s", value_parser = parse_duration)]
+    join_timeout: Duration,
     /// For hosts that cannot answer: send everything with redundancy and wait for nobody; which hosts hold the image
     /// is not known then
     #[arg(long, conflicts_with = "expect")]
@@ -215,7 +219,7 @@ impl SendArgs {
 
     fn request_for(self, name_or_id: Option<String>) -> Result<PushRequest, RequestError> {
         let Self { glance, delivery, speed, .. } = self;
-        let Delivery { timeout, one_way, overhead, repeat: passes, .. } = delivery;
+        let Delivery { timeout, join_timeout, one_way, overhead, repeat: passes, .. } = delivery;
         let (confirm, cloud) = (glance.confirm, glance.cloud.choice());
         let image = match (self.file, name_or_id) {
             (Some(path), _) if path.as_os_str() == "-" => return Err(RequestError::StandardInput),
@@ -247,6 +251,7 @@ impl SendArgs {
             confirm,
             one_way: one_way.then_some(OneWay { overhead, passes }),
             timeout,
+            join_timeout: Some(join_timeout),
             key: self.key.source()?,
             signing: self.signing.signing(),
             known_hosts: self.known.options(),

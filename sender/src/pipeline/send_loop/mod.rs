@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use glancecast_platform::batch::Batch;
 use glancecast_platform::wake::{Sleeper, Waker, sleep_precisely};
 use glancecast_proto::geometry::Geometry;
-use glancecast_proto::ids::{BlockIndex, Sequence};
+use glancecast_proto::ids::{BlockIndex, HostName, Sequence};
 use glancecast_proto::limits::END_OUTAGE_MAX;
 use glancecast_proto::sender::{
     FinishedJob, Interleaver, Job, JobRoom, Relaying, Sender, SenderEvent, Transmit, Watch,
@@ -461,11 +461,32 @@ impl SendLoop {
     }
 }
 
+/// Names hosts that were not heard, with what to look at, in order.
+fn unheard(hosts: &[HostName], given_up_in: Option<Duration>) -> String {
+    let named: Vec<&str> = hosts.iter().take(NAMED_MAX).map(HostName::as_str).collect();
+    let more = match hosts.len() - named.len() {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    let names = format!("{}{more}", named.join(", "));
+    match given_up_in {
+        None => format!(
+            "not heard yet: {names}. On it, in this order: systemctl status glancecastd; journalctl -u glancecastd names a \
+             wrong key or clock; its group and interface. If no host is heard: this machine's firewall and --interface"
+        ),
+        Some(left) => format!(
+            "waiting for {names}, never heard: given up in {} s (--join-timeout); Ctrl-C ends it now",
+            left.as_secs_f64().round()
+        ),
+    }
+}
+
 fn tell_event(event: SenderEvent) {
     match event {
         SenderEvent::Joined(name) => tracing::debug!(host = %name, "joined"),
         SenderEvent::Done(name) => tracing::debug!(host = %name, "done"),
         SenderEvent::Failed(name, reason) => tracing::info!(host = %name, "gave up: {reason}"),
+        SenderEvent::Unheard { hosts, given_up_in } => tracing::warn!("{}", unheard(&hosts, given_up_in)),
         SenderEvent::Silent(name) => tracing::info!(host = %name, "is silent"),
         SenderEvent::Sidelined(name, sideline) => {
             tracing::warn!(host = %name, "is served after the others: {sideline}");
@@ -494,6 +515,9 @@ fn tell_event(event: SenderEvent) {
 
 /// The maximum number of read blocks that wait in the send loop, in addition to those in the interleaver.
 const FRESH_BLOCKS: usize = 2;
+
+/// Hosts that a notice names.
+const NAMED_MAX: usize = 20;
 
 /// The maximum number of items taken from the reader in one iteration; only zero blocks and the like come so fast.
 const READS_IN_A_ROW: u32 = 64;

@@ -575,6 +575,7 @@ pub(super) fn config(path: Path, geometry: Geometry) -> SenderConfig {
             None => Expected::Count(path.hosts),
         },
         timeout: line_time(geometry, path.line) * 30 + Duration::from_secs(90),
+        join_timeout: None,
         started: WALL,
         pace: if path.auto { Pace::Auto { max: line } } else { Pace::Fixed(line) },
         header_bytes: HEADER_BYTES,

@@ -561,6 +561,7 @@ fn config(network: &Network, geometry: Geometry, now: Moment, session: u8) -> Se
         expected: Expected::Named(expected.collect()),
         known: KnownHosts::default(),
         timeout: network.longest(),
+        join_timeout: None,
         started: WallClock(WALL.0 + now.micros() / 1000),
         pace: match network.rate {
             None => Pace::Auto { max: Rate::from_bits(network.line).expect("a rate") },

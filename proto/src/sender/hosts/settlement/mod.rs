@@ -43,6 +43,8 @@ pub(super) struct Settlement {
     /// Starts that were superseded before they were settled and were not heard since, by the time.
     missed: BTreeSet<(Moment, ReceiverId)>,
     last_joined: Option<Moment>,
+    /// Time after which hosts that were never heard are given up.
+    join_timeout: Option<Duration>,
     /// Names without a start under which somebody was heard who does not count.
     strangers: Strangers,
     /// Names that are expected and not settled. If hosts are expected by name, all strangers are among them.
@@ -75,12 +77,17 @@ impl Settlement {
             places: BTreeMap::new(),
             missed: BTreeSet::new(),
             last_joined: None,
+            join_timeout: None,
             strangers: Strangers::default(),
             awaited,
             settled_names: BTreeSet::new(),
             tally: Tally::default(),
             budget: Budget::default(),
         }
+    }
+
+    pub(super) fn set_join_timeout(&mut self, join_timeout: Option<Duration>) {
+        self.join_timeout = join_timeout;
     }
 
     pub(super) fn get(&self, id: ReceiverId) -> Option<&Start> {

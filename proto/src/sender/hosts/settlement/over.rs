@@ -28,11 +28,16 @@ impl Settlement {
             return false;
         }
         let given_up = self.strangers.given_up(now, pass_ended, self.cycle());
+        let is_late = self
+            .join_timeout
+            .is_some_and(|timeout| now.since(pass_ended) >= timeout.max(HELLO_TURNS * self.cycle()));
         match &self.expected {
+            Expected::Named(_) if is_late => self.awaited.len() == given_up + self.unheard().count(),
             Expected::Named(_) => self.awaited.len() == given_up,
             Expected::Count(count) => {
                 let (count, ended) = (*count as usize, self.settled_names.len());
-                ended >= count || ended + given_up >= count && done + failed + silent == heard
+                let have_all_ended = done + failed + silent == heard;
+                ended >= count || (ended + given_up >= count || is_late && silent == 0) && have_all_ended
             }
             Expected::Anyone => match self.last_joined {
                 None => now.since(pass_ended) >= NOBODY_AFTER,
@@ -61,12 +66,8 @@ impl Settlement {
     /// are expected and were never heard.
     pub(in crate::sender::hosts) fn absent_rows(&self) -> Vec<HostRow> {
         let mut rows: Vec<HostRow> = self.strangers.rows().collect();
-        if let Expected::Named(names) = &self.expected {
-            let is_unheard =
-                |name: &&HostName| !self.places.contains_key(*name) && !self.strangers.contains(name);
-            let unheard = names.iter().filter(is_unheard);
-            rows.extend(unheard.map(|name| HostRow::absent(name, HostState::NeverAnswered, NEVER_ANSWERED)));
-        }
+        let absent = |name| HostRow::absent(name, HostState::NeverAnswered, NEVER_ANSWERED);
+        rows.extend(self.unheard().map(absent));
         rows
     }
 
@@ -98,6 +99,9 @@ impl Settlement {
 
 const NEVER_ANSWERED: &str = "never heard. On it: systemctl status glancecastd; journalctl -u glancecastd names a wrong key \
                               or clock. If all hosts are so: this machine's firewall";
+
+/// Turns of all hosts in which one that was never heard may still be: some hellos may be lost.
+const HELLO_TURNS: u32 = 6;
 
 /// The longest silence of a living host, besides its turn among all hosts: one that is at work on another push says
 /// hello every two seconds, and one of these hellos may be lost.

@@ -8,6 +8,7 @@
 mod ini;
 mod lock;
 mod settings;
+mod users;
 
 use std::fmt;
 use std::fs::File;
@@ -21,7 +22,8 @@ use glancecast_proto::hex::Hex;
 use glancecast_proto::wire::{Announce, BaseName, DiskFormat};
 
 use crate::store::anchor::Anchor;
-use crate::store::backend::{Backend, Lock, PUBLISHED_MODE, Parts};
+use crate::store::at_work::AtWork;
+use crate::store::backend::{Backend, Lock, PUBLISHED_MODE, Parts, Wait};
 use crate::store::error::StoreError;
 use crate::store::folder::Folder;
 use crate::store::format::Purpose;
@@ -40,6 +42,13 @@ pub(crate) use settings::fuzzed;
 pub struct Spec {
     settings: NovaSettings,
     owner: Option<Owner>,
+}
+
+impl Spec {
+    /// Returns the directory of the instances, which has the records; `None` if Nova uses no files.
+    pub(super) fn home(&self) -> Option<&Path> {
+        self.settings.uses_files().is_ok().then_some(&*self.settings.instances_path)
+    }
 }
 
 /// The image cache of this node's Nova.
@@ -116,7 +125,7 @@ impl NovaStore {
             );
         }
         lock::remove_unfinished(&instances);
-        let parts = Parts { folder, log };
+        let parts = Parts { folder, log, at_work: AtWork::default() };
         Ok(Self { settings, cache: Ok(Cache { parts, instances, owner }) })
     }
 
@@ -157,10 +166,25 @@ impl Backend for NovaStore {
         self.cache.as_ref().map_or(Ok(()), |cache| cache.owner.take(file))
     }
 
-    fn lock(&self, name: &str) -> Result<Option<Lock>, StoreError> {
+    fn lock(&self, name: &str, wait: Wait) -> Result<Option<Lock>, StoreError> {
         let cache = self.cache()?;
-        let patience = Patience { time: LOCK_TIME, stop: cache.parts.folder.stopping() };
+        let time = match wait {
+            Wait::UntilFree => LOCK_TIME,
+            Wait::Briefly => LOCK_TIME_BRIEF,
+        };
+        let patience = Patience { time, stop: cache.parts.folder.stopping() };
         Ok(Some(Box::new(NovaLock::take(&cache.instances, name, cache.owner, patience)?)))
+    }
+
+    fn user(&self, name: &str) -> Result<Option<String>, StoreError> {
+        let cache = self.cache()?;
+        let base = self.settings.subdirectory.components().next();
+        let base = base.and_then(|part| part.as_os_str().to_str()).unwrap_or_default();
+        users::user_of(&cache.instances, &[base, LOCKS], name).map_err(|error| StoreError::Io {
+            what: "look for users of it below",
+            path: self.settings.instances_path.clone(),
+            error,
+        })
     }
 
     /// Often enough that Nova's cleanup finds no pinned file old; `None` if there is nothing to refresh.
@@ -271,6 +295,12 @@ pub(in crate::store) fn cache_name(id: &str) -> String {
 /// Longest wait for Nova's lock, which Nova holds while it fetches and converts an image itself.
 const LOCK_TIME: Duration = Duration::from_secs(900);
 
+/// The same before a removal, whose querier waits.
+const LOCK_TIME_BRIEF: Duration = Duration::from_secs(1);
+
+/// The directory of Nova's locks, beside those of the instances.
+const LOCKS: &str = "locks";
+
 /// Refreshes within the age at which Nova removes files. Nova checks every 40 minutes; the age is a day by default.
 const REFRESHES_PER_AGE: u32 = 4;
 const REFRESH_MIN: Duration = Duration::from_secs(1);
@@ -280,7 +310,7 @@ const REFRESH_MAX: Duration = Duration::from_secs(3600);
 mod tests {
     use super::*;
     use crate::store::tests::{OBJECT, announce, is_root};
-    use crate::store::{Held, Publication};
+    use crate::store::{Held, Pins, Publication, Removal};
     use glancecast_proto::integrity::Root;
     use glancecast_proto::wire::FailureKind;
     use glancecast_proto::wire::Pin;
@@ -525,6 +555,27 @@ mod tests {
         }
         let base = store.base(&BaseName::new(ID).expect("a name")).expect("readable").expect("published");
         assert_eq!(base.path(), node.image());
+    }
+
+    #[test]
+    fn what_an_instance_is_built_on_is_not_removed_and_what_none_is_built_on_is() {
+        let node = Node::new();
+        let nova = node.open();
+        node.place(&nova, Pin::None);
+        let store = crate::store::Store(std::sync::Arc::new(nova));
+        let disk = node.path().join("5f1e3c9a/disk");
+        fs::create_dir(node.path().join("5f1e3c9a")).expect("writable");
+        let backing = format!("/var/lib/nova/instances/_base/{SHA1}");
+        let mut header =
+            [&b"QFI\xfb\0\0\0\x03\0\0\0\0\0\0\x02\0"[..], &(backing.len() as u32).to_be_bytes()].concat();
+        header.resize(512, 0);
+        fs::write(&disk, [&header, backing.as_bytes()].concat()).expect("writable");
+        let kept = store.remove(SHA1, Pins::Ended).expect("readable");
+        assert_eq!(kept, Removal::InUse("instance 5f1e3c9a".to_owned()));
+        assert_eq!(node.names(), [SHA1]);
+        fs::remove_file(&disk).expect("there");
+        assert_eq!(store.remove(SHA1, Pins::Heeded).expect("readable"), Removal::Done);
+        assert_eq!(node.names(), [""; 0]);
     }
 
     #[test]
