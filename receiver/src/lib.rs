@@ -12,6 +12,7 @@ mod announcement;
 mod base;
 mod coalesce;
 pub mod config;
+mod diagnosis;
 mod events;
 #[cfg(any(test, fuzzing))]
 pub mod fuzz;

@@ -1,6 +1,7 @@
 //! The command line: options, signals, standard output, exit codes.
 
 pub mod args;
+mod doctor;
 mod follow;
 mod forget;
 mod images;
@@ -33,6 +34,7 @@ pub fn run(args: Args) -> ExitCode {
         Command::Status(args) => query::about_image(*args, QueryKind::Status),
         Command::Verify(args) => query::about_image(*args, QueryKind::Verify),
         Command::Unpin(args) => query::about_image(*args, QueryKind::Unpin),
+        Command::Doctor(args) => doctor::run(*args),
         Command::Rekey(args) => rekey::run(*args),
         Command::Keygen(args) => keygen::run(&args),
     };

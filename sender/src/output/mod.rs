@@ -1,6 +1,7 @@
 //! Output for people and scripts: progress, tables and JSON reports of pushes and queries.
 
 pub(crate) mod columns;
+pub(crate) mod doctor_report;
 pub(crate) mod json;
 pub(crate) mod notices;
 pub(crate) mod plan;

@@ -2,6 +2,8 @@
 
 pub mod compress;
 pub mod content;
+pub mod doctor;
+mod echo;
 mod effort;
 mod encode;
 mod gso_batch;

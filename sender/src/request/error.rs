@@ -169,6 +169,10 @@ pub enum RequestError {
     Start(io::Error),
     #[error(transparent)]
     Away(#[from] NetworkAway),
+    #[error(
+        "interface {interface} takes nothing for the group: {error}; ip route get GROUP shows where it would go"
+    )]
+    NotSent { interface: String, error: io::Error },
 }
 
 impl RequestError {
@@ -188,6 +192,7 @@ impl RequestError {
             | Self::Source(_)
             | Self::Random(_)
             | Self::Start(_)
+            | Self::NotSent { .. }
             | Self::Away(_) => ErrorKind::Failed,
             _ => ErrorKind::Usage,
         }

@@ -99,7 +99,7 @@ fn each_query_has_a_receiver_id_and_an_agreement_key_of_its_own() {
 
 #[test]
 fn what_this_version_does_not_do_is_refused_without_asking_the_shell() {
-    let asked = [Query::Remove(sought("image")), Query::Diagnose { step: Step::JoinAgain, train: 0 }];
+    let asked = [Query::Remove(sought("image"))];
     for query in asked {
         let mut host = Responder::new(host_config(1));
         hear(&mut host, &sealed_ask(&ask(ID, query.clone()), None, 1)).expect("it is heard");

@@ -1,6 +1,7 @@
 //! The options of the command line, and the requests that are built from them.
 
 mod common;
+mod doctor;
 mod query;
 mod reach;
 mod rekey;
@@ -13,6 +14,7 @@ use clap::{Parser, Subcommand};
 
 pub(crate) use common::joined;
 use common::{Cloud, Output};
+pub(crate) use doctor::DoctorArgs;
 pub(crate) use query::{HostsArgs, ImageQueryArgs, QueryArgs};
 pub(crate) use rekey::RekeyArgs;
 pub(crate) use send::SendArgs;
@@ -44,6 +46,9 @@ pub(crate) enum Command {
     /// End the pin of an image: hosts keep it no longer than their own rules say
     #[command(after_help = UNPIN_EXIT_CODES)]
     Unpin(Box<ImageQueryArgs>),
+    /// Examine the path to the hosts: what is wrong with it, on which hosts, and the command that mends it
+    #[command(after_help = DOCTOR_EXIT_CODES)]
+    Doctor(Box<DoctorArgs>),
     /// Replace the group key: give a new one to every known host, over the wire, and leave out those that are named
     #[command(after_help = REKEY_EXIT_CODES)]
     Rekey(Box<RekeyArgs>),
@@ -87,6 +92,13 @@ Exit codes:
   1  the query could not be sent
   2  a mistake in the command line, the configuration or the credentials
   3  some expected host did not answer, or no host holds the image";
+
+const DOCTOR_EXIT_CODES: &str = "\
+Exit codes:
+  0  nothing is wrong
+  1  nothing could be sent
+  2  a mistake in the command line, the configuration or the credentials
+  3  something is wrong: the table says what, where, and how it is mended (docs/doctor.md)";
 
 const REKEY_EXIT_CODES: &str = "\
 Exit codes:
@@ -218,6 +230,9 @@ mod tests {
             "rekey --key /k --sender-key /s --finish --known-hosts /h",
             "rekey --key /k --sender-key /s --again --without c8",
             "rekey --key /k --sender-key /s --no-offload",
+            "doctor --insecure",
+            "doctor --insecure --to a=10.0.0.1 --rate 1gbit --json",
+            "doctor --insecure --aggregate gpu --network-of-hosts 10.0.0.0/8",
         ] {
             assert!(parse(&format!("glancecast {good}")).is_ok(), "{good}");
         }
@@ -280,6 +295,8 @@ mod tests {
             "glancecast status ubuntu --insecure --forget c1",
             "glancecast hosts --insecure --wait 2",
             "glancecast images --status activ",
+            "glancecast doctor --insecure --rate fast",
+            "glancecast doctor --insecure --rate auto",
             "glancecast rekey --key /k",
             "glancecast rekey --sender-key /s",
             "glancecast rekey --key /k --sender-key /s --resume --finish",
