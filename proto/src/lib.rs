@@ -49,6 +49,7 @@
 pub mod agree;
 mod audience;
 mod bucket;
+pub mod doctor;
 pub mod echo;
 mod enums;
 pub mod geometry;

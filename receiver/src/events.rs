@@ -57,7 +57,7 @@ pub(crate) fn log(event: &ReceiverEvent, context: Context) {
             warn_of_drops(*session, intake);
         }
         ReceiverEvent::Unacknowledged { session, sender } => tracing::warn!(
-            %session, %sender, name = context.name,
+            %session, %sender,
             "the sender did not acknowledge what this host reported at the end: is its firewall open to UDP from this host \
              (glancecast send --reply-port fixes the port), and is there a route back (ip route get {})", sender.ip()
         ),

@@ -13,6 +13,7 @@ mod base;
 pub mod check;
 mod coalesce;
 pub mod config;
+mod diagnosis;
 mod events;
 #[cfg(any(test, fuzzing))]
 pub mod fuzz;

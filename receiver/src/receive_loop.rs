@@ -16,6 +16,7 @@ use glancecast_platform::locks::lock;
 use glancecast_platform::transport::{self, Buffer, Inlet, SocketError};
 use glancecast_platform::units::Rate;
 use glancecast_platform::wake::{Sleeper, Waker};
+use glancecast_proto::doctor::Way;
 use glancecast_proto::geometry::Geometry;
 use glancecast_proto::limits::DATAGRAM_MAX;
 use glancecast_proto::query::{Responder, ResponderConfig};
@@ -29,6 +30,7 @@ use glancecast_proto::wire::{Announce, Discard, DiscardCounts, Kind, SymbolHeade
 
 use crate::base::{self, BaseThread};
 use crate::coalesce::Coalescer;
+use crate::diagnosis::{Diagnosis, OwnCounts};
 use crate::events::{self, Context};
 use crate::network::{Network, Tended};
 use crate::notify::{Notifier, Service};
@@ -128,6 +130,7 @@ pub struct ReceiveLoop {
     responder: Responder,
     forwarder: Forwarder,
     queries: QueryWorkers,
+    diagnosis: Diagnosis,
     bases: BaseThread,
     store: Store,
     workers: Workers,
@@ -177,6 +180,11 @@ struct Drops {
 }
 
 impl Drops {
+    /// Returns the kernel's counts of both sockets.
+    fn since_start(&self) -> u64 {
+        u64::from(self.everyone) + u64::from(self.host)
+    }
+
     /// Notes the kernel's count of one socket; returns the drops of both since the session began.
     fn note(&mut self, inlet: Inlet, count: Option<u32>) -> u64 {
         let last = match inlet {
@@ -247,6 +255,7 @@ impl ReceiveLoop {
             responder: Responder::new(setup.responder),
             forwarder: Forwarder::new(setup.relay),
             queries,
+            diagnosis: Diagnosis::default(),
             bases: BaseThread::start(&waker, Arc::clone(&reads.pushes)).map_err(step("start a thread"))?,
             reads,
             store: setup.store,
@@ -406,11 +415,17 @@ impl ReceiveLoop {
             self.machine.count_discard(Discard::UnknownKind);
         } else if kind == Some(Kind::Symbol) {
             return self.take_symbol(now, from, datagram);
+        } else if kind == Some(Kind::Probe) {
+            let way = if inlet == Inlet::Host { Way::Unicast } else { Way::Group };
+            let _ = self.responder.handle_probe(way, datagram);
         } else if kind == Some(Kind::Route) && inlet == Inlet::Host {
             let member = self.machine.membership();
             self.forwarder.handle_route(now, wall(), member, datagram);
         } else if self.responder.is_for(datagram) {
-            let _ = self.responder.handle_datagram(now, wall(), from, datagram);
+            if self.responder.handle_datagram(now, wall(), from, datagram) == Err(Discard::WrongKey) {
+                // The asker may learn that a host with another key is here.
+                self.machine.handle_other_key(now, from, datagram);
+            }
         } else {
             // The machine counts the reason of a discard.
             let _ = match inlet {
@@ -561,6 +576,10 @@ impl ReceiveLoop {
             tracing::info!(keys = keys.len(), "the group keys have changed");
             self.tally.note_keys(&keys);
             self.machine.handle_keys(keys);
+        }
+        while let Some(step) = self.queries.next_examination() {
+            let own = OwnCounts { socket_drops: self.drops.since_start() };
+            self.diagnosis.take(now, step, own, &mut self.network, &mut self.responder);
         }
         while let Some(to) = self.responder.poll_transmit(now, &mut self.out) {
             self.network.send(now, &self.out, to);

@@ -175,6 +175,18 @@ impl Downlink {
         Ok(if is_same { Followed::SameAddress } else { Followed::NewAddress(self.local) })
     }
 
+    /// Has datagrams to the group leave with this TTL from now on, for a diagnosis.
+    ///
+    /// # Errors
+    /// [`SocketError`] with the failed step.
+    pub fn set_ttl(&mut self, ttl: u8) -> Result<(), SocketError> {
+        let duplicate =
+            self.socket.try_clone().map_err(SocketError::at("duplicate the socket's descriptor"))?;
+        multicast::send_through(&Socket::from(duplicate), &self.interface, ttl)?;
+        self.marking.ttl = ttl;
+        Ok(())
+    }
+
     /// Returns the destinations.
     pub fn destinations(&self) -> &Destinations {
         &self.destinations

@@ -45,6 +45,8 @@ pub enum LinkState {
 pub(super) struct Address {
     pub(super) link: u32,
     pub(super) ip: IpAddr,
+    /// Bits of the network that the address is in.
+    pub(super) prefix: u8,
     /// The name of the address: that of the link, or one of its own.
     pub(super) label: Option<String>,
     /// Whether it can be sent from. An IPv6 address cannot while the kernel looks for duplicates (RFC 4862 §5.4), nor if
@@ -106,11 +108,19 @@ impl Address {
     /// Returns an address that is on no link.
     #[cfg(test)]
     pub(super) fn of(ip: IpAddr) -> Self {
-        Self { link: 0, ip, label: None, is_usable: true, is_duplicate: false, is_second_choice: false }
+        Self {
+            link: 0,
+            ip,
+            prefix: 32,
+            label: None,
+            is_usable: true,
+            is_duplicate: false,
+            is_second_choice: false,
+        }
     }
 
     fn parse(message: Message<'_>) -> Option<Self> {
-        let (family, link) = (message.byte(0)?, message.u32(4)?);
+        let (family, prefix, link) = (message.byte(0)?, message.byte(1)?, message.u32(4)?);
         let attributes = message.attributes(ADDRESS_HEADER);
         // Of a point-to-point link, IFA_ADDRESS is the other end's.
         let ip = ip(family, attributes.find(IFA_LOCAL).or_else(|| attributes.find(IFA_ADDRESS))?)?;
@@ -122,6 +132,7 @@ impl Address {
         Some(Self {
             link,
             ip,
+            prefix,
             label: attributes.find(IFA_LABEL).map(text),
             is_usable,
             is_duplicate,

@@ -27,10 +27,7 @@ impl StrictSources {
         if !interface.addr.is_ipv4() || interface.is_loopback() {
             return None;
         }
-        let link = links::by_index(interface.index).ok()?;
-        // The stricter of both values holds (IN_DEV_RPFILTER); 2 asks for any route at all.
-        let strictest = link.rp_filter.max(links::rp_filter_of_all().ok()?);
-        if strictest != STRICT {
+        if strictness(interface)? != STRICT {
             return None;
         }
         let back = links::route(source.unwrap_or(ELSEWHERE.into())).ok();
@@ -43,6 +40,13 @@ impl StrictSources {
         let through = back.and_then(|route| Some(links::by_index(route.link).ok()?.name));
         Some(Self { interface: interface.name.clone(), source, through })
     }
+}
+
+/// Returns the setting of `rp_filter` that holds on an interface; `None` where it cannot be read.
+pub fn strictness(interface: &Interface) -> Option<u32> {
+    let link = links::by_index(interface.index).ok()?;
+    // The stricter of both values holds (IN_DEV_RPFILTER); 2 asks for any route at all.
+    Some(link.rp_filter.max(links::rp_filter_of_all().ok()?))
 }
 
 impl fmt::Display for StrictSources {

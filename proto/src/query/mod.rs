@@ -21,5 +21,5 @@ mod results;
 mod testing;
 
 pub use querier::{Querier, QuerierConfig};
-pub use responder::{Asker, Lookup, LookupId, Reply, Responder, ResponderConfig};
+pub use responder::{Asker, Examination, Lookup, LookupId, Reply, Responder, ResponderConfig, TrainId};
 pub use results::{HostAnswer, Standing, Tally};

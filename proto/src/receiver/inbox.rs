@@ -8,9 +8,18 @@ use super::notices::Foreign;
 use super::session::Stage;
 use super::{GaveUp, Receiver, ReceiverEvent, Rejoin};
 use crate::time::{Moment, WallClock};
-use crate::wire::{Discard, Down, End, Header, Kind, Notice, foreign_version};
+use crate::wire::{Discard, Down, End, Header, Kind, Notice, VERSION, foreign_version};
 
 impl<U: Clone, E> Receiver<U, E> {
+    /// Handles a query that none of this host's keys opens. The asker gets a notice, which its key does not open either,
+    /// so that it learns that a host with another key is at this address. The limits are those of all notices.
+    pub fn handle_other_key(&mut self, now: Moment, from: SocketAddr, datagram: &[u8]) {
+        if let Ok(header) = Header::parse(datagram) {
+            let foreign = Foreign { source: from, version: VERSION, tag: header.tag, bytes: datagram.len() };
+            self.notices.heard(now, &foreign, &mut self.rng);
+        }
+    }
+
     pub(super) fn take_datagram(
         &mut self,
         now: Moment,

@@ -174,6 +174,11 @@ impl Query {
         }
     }
 
+    /// Whether it is a step of a diagnosis.
+    pub fn is_diagnosis(&self) -> bool {
+        matches!(self, Self::Diagnose { .. })
+    }
+
     /// Whether it changes something on the hosts.
     pub fn changes_something(&self) -> bool {
         match self {

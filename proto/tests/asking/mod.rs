@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use glancecast_proto::agree::{AgreementKey, StartSecret};
+use glancecast_proto::doctor::Counters;
 use glancecast_proto::ids::{HostName, ObjectName, Sequence, SessionId};
 use glancecast_proto::integrity::Root;
 use glancecast_proto::keyring::Keyring;
@@ -217,6 +218,10 @@ impl Host {
                 }
                 let result = if self.keeps { Ok(keys) } else { Err("the disk is full".to_owned()) };
                 self.responder.handle_kept(now, id, result);
+            }
+            (Lookup::Examine(id, examination), _) => {
+                self.looked_into += 1;
+                self.responder.handle_measured(now, id, examination, Counters::default());
             }
             (Lookup::Open(id, Query::Rekey, _), _) => {
                 self.responder.handle_reply(now, id, reply(objects(0), AnswerState::AwaitingKey));

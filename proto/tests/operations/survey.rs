@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use glancecast_proto::agree::{AgreementKey, AgreementPublic, StartSecret};
+use glancecast_proto::doctor::Counters;
 use glancecast_proto::ids::{HostName, ObjectName, ReceiverId, Sequence, SessionId};
 use glancecast_proto::integrity::Root;
 use glancecast_proto::keyring::Keyring;
@@ -424,6 +425,10 @@ impl Host {
                     let is_new = query == Query::Rekey || self.sought.insert(about);
                     assert!(is_new || forged, "a query is looked into once");
                     self.open.insert(id, query);
+                }
+                Lookup::Examine(id, examination) => {
+                    self.newest = Some(id);
+                    self.responder.handle_measured(now, id, examination, Counters::default());
                 }
                 Lookup::Keep(id, keys) => self.keys.begin_to_keep(id, keys),
                 Lookup::Forget(id) => {

@@ -137,6 +137,21 @@ impl Network {
         self.uplink.buffer()
     }
 
+    /// Returns the interface that the sockets are on.
+    pub(crate) fn on(&self) -> Option<&Interface> {
+        self.on.as_ref()
+    }
+
+    /// Returns the group.
+    pub(crate) fn group(&self) -> SocketAddr {
+        self.config.membership.group().addr()
+    }
+
+    /// Leaves the group and joins it again, which reports the membership to the network.
+    pub(crate) fn join_again(&mut self, now: Moment) {
+        self.renew(now);
+    }
+
     /// Returns the only source that the group is received from; `None` for any.
     pub(crate) fn source(&self) -> Option<IpAddr> {
         self.uplink.source()

@@ -18,7 +18,7 @@ use std::thread::{self, JoinHandle};
 
 use glancecast_platform::wake::Waker;
 use glancecast_proto::keyring::Keyring;
-use glancecast_proto::query::{Asker, Lookup, LookupId, Reply, Responder};
+use glancecast_proto::query::{Asker, Examination, Lookup, LookupId, Reply, Responder};
 use glancecast_proto::time::Moment;
 use glancecast_proto::wire::{AnswerState, HeldDigest, Query};
 use keyrings::Keyrings;
@@ -34,6 +34,8 @@ pub(crate) struct QueryWorkers {
     kept: Receiver<(LookupId, Result<Keyring, String>)>,
     /// Replies that need no thread.
     at_once: VecDeque<(LookupId, Reply)>,
+    /// Steps of diagnoses, which the receive loop takes itself: at most one for each open query.
+    examinations: VecDeque<(LookupId, Examination)>,
     /// Flags that cancel the queries in progress.
     given_up: BTreeMap<LookupId, Arc<AtomicBool>>,
     store: String,
@@ -96,9 +98,9 @@ impl QueryWorkers {
             thread::Builder::new().name("answer".into()).spawn(move || worker.answer(&tasks, &hashing))?,
             thread::Builder::new().name("verify".into()).spawn(move || hasher.verify(&hash_tasks))?,
         ];
-        let (at_once, given_up) = (VecDeque::new(), BTreeMap::new());
+        let (at_once, examinations, given_up) = (VecDeque::new(), VecDeque::new(), BTreeMap::new());
         let (replies, kept, store) = (taken, taken_kept, store.to_string());
-        Ok(Self { listing, replies, kept, at_once, given_up, store, at_work, threads })
+        Ok(Self { listing, replies, kept, at_once, examinations, given_up, store, at_work, threads })
     }
 
     /// Queues a query, or replies "busy" if the queue is full. Never blocks.
@@ -124,6 +126,7 @@ impl QueryWorkers {
         while let Some(lookup) = responder.poll_lookup() {
             match lookup {
                 Lookup::Open(id, query, asker) => self.open(id, query, asker),
+                Lookup::Examine(id, examination) => self.examinations.push_back((id, examination)),
                 Lookup::Forget(id) => self.forget(id),
                 Lookup::Keep(id, keys) => {
                     if self.listing.try_send(Job::Keep(id, keys)).is_err() {
@@ -138,6 +141,11 @@ impl QueryWorkers {
         while let Some((id, reply)) = self.next_reply() {
             responder.handle_reply(now, id, reply);
         }
+    }
+
+    /// Returns the next step of a diagnosis.
+    pub(crate) fn next_examination(&mut self) -> Option<(LookupId, Examination)> {
+        self.examinations.pop_front()
     }
 
     /// Sets whether a push is being received. While one is, hashing works about half of the time.

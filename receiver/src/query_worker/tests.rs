@@ -235,6 +235,7 @@ fn lookups(count: u8) -> Vec<LookupId> {
     std::iter::from_fn(|| machine.poll_lookup())
         .map(|lookup| match lookup {
             Lookup::Open(id, _, _) | Lookup::Forget(id) | Lookup::Keep(id, _) => id,
+            Lookup::Examine(id, _) => id,
         })
         .collect()
 }

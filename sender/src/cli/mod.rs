@@ -2,6 +2,7 @@
 
 pub mod args;
 mod config;
+mod doctor;
 mod failure;
 mod follow;
 mod forget;
@@ -45,6 +46,7 @@ pub fn run(args: Args) -> ExitCode {
         Command::Verify(args) => query::about_image(args.image, QueryKind::Verify),
         Command::Unpin(args) => query::about_image(*args, QueryKind::Unpin),
         Command::Remove(args) => remove::run(*args),
+        Command::Doctor(args) => doctor::run(*args),
         Command::Rekey(args) => rekey::run(*args),
         Command::Keygen(args) => keygen::run(&args),
         Command::Config(args) => config::run(&args, &places),

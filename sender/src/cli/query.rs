@@ -109,7 +109,11 @@ async fn ask(
 fn columns(kind: &QueryKind) -> &'static [Column] {
     match kind {
         QueryKind::Hosts => &HOSTS,
-        QueryKind::Status(_) | QueryKind::Verify(_) => &COPIES,
+        QueryKind::Status(_)
+        | QueryKind::Verify(_)
+        | QueryKind::Remove(_)
+        | QueryKind::RemovePinned(_)
+        | QueryKind::SetAside(_) => &COPIES,
         QueryKind::Unpin(_) => &UNPINNED,
     }
 }

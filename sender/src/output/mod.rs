@@ -2,6 +2,7 @@
 
 pub(crate) mod columns;
 pub(crate) mod crowd;
+pub(crate) mod doctor_report;
 pub(crate) mod events;
 pub(crate) mod formats;
 pub(crate) mod grid;

@@ -98,6 +98,8 @@ fn verdict(verdict: CopyVerdict) -> (u8, &'static str) {
     match verdict {
         CopyVerdict::Differs => (0, "differs"),
         CopyVerdict::Failed => (1, "failed"),
+        CopyVerdict::InUse => (2, "in use"),
+        CopyVerdict::Pinned => (2, "pinned"),
         CopyVerdict::Missing => (2, "missing"),
         CopyVerdict::Verifying => (6, "verifying"),
         CopyVerdict::Held => (7, "held"),
@@ -105,6 +107,7 @@ fn verdict(verdict: CopyVerdict) -> (u8, &'static str) {
         CopyVerdict::LetGo => (7, "let go"),
         CopyVerdict::NotPinned => (7, "not pinned"),
         CopyVerdict::Removed => (7, "removed"),
+        CopyVerdict::SetAside => (7, "set aside"),
     }
 }
 

@@ -64,7 +64,10 @@ impl Change {
             SenderEvent::OtherVersion(name, what) => (name, Self::OtherVersion(what.clone())),
             SenderEvent::KeyChanged(name, _) => (name, Self::KeyChanged),
             SenderEvent::UnknownKey(name, _) => (name, Self::UnknownKey),
-            SenderEvent::FirstUse(..) | SenderEvent::Relaying(_) | SenderEvent::RelayLost { .. } => {
+            SenderEvent::Unheard { .. }
+            | SenderEvent::FirstUse(..)
+            | SenderEvent::Relaying(_)
+            | SenderEvent::RelayLost { .. } => {
                 return None;
             }
         };

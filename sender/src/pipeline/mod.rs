@@ -3,6 +3,8 @@
 pub mod changes;
 pub mod compress;
 pub mod content;
+pub mod doctor;
+mod echo;
 mod effort;
 mod encode;
 mod gso_batch;

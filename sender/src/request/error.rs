@@ -188,6 +188,10 @@ pub enum RequestError {
     Start(io::Error),
     #[error(transparent)]
     Away(#[from] NetworkAway),
+    #[error(
+        "interface {interface} takes nothing for the group: {error}; ip route get GROUP shows where it would go"
+    )]
+    NotSent { interface: String, error: io::Error },
 }
 
 impl RequestError {
@@ -207,6 +211,7 @@ impl RequestError {
             | Self::Source(_)
             | Self::Random(_)
             | Self::Start(_)
+            | Self::NotSent { .. }
             | Self::Away(_) => ErrorKind::Failed,
             _ => ErrorKind::Usage,
         }

@@ -7,6 +7,7 @@
 
 pub(crate) mod alike;
 mod confirm;
+mod doctor;
 mod error;
 mod formats;
 mod host_list;
@@ -42,6 +43,7 @@ use zeroize::Zeroizing;
 
 pub use confirm::Confirmation;
 pub(crate) use confirm::EXISTING;
+pub use doctor::{DoctorRequest, DoctorResult, DoctorRun};
 pub use error::{ErrorKind, RequestError};
 pub use formats::{Conversion, FormatRules};
 pub use host_list::{HostList, HostListError};

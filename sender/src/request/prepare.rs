@@ -190,6 +190,7 @@ impl PushPlan {
             expected: expected.clone(),
             known: glancecast_proto::known::KnownHosts::default(),
             timeout: Duration::from_secs(120),
+            join_timeout: None,
             started: glancecast_proto::time::WallClock(1_796_000_000_000),
             pace: Pace::Fixed(Rate::mbit(80)),
             header_bytes: 42,

@@ -462,7 +462,7 @@ impl World {
             SenderEvent::OtherVersion(..) if self.insider.is_none() => {
                 return Err("a host is called one of another version".to_owned());
             }
-            SenderEvent::OtherVersion(..) | SenderEvent::FirstUse(..) => {}
+            SenderEvent::OtherVersion(..) | SenderEvent::FirstUse(..) | SenderEvent::Unheard { .. } => {}
             SenderEvent::Relaying(_) | SenderEvent::RelayLost { .. } => {}
             SenderEvent::KeyChanged(name, key) | SenderEvent::UnknownKey(name, key) => {
                 self.check_claim(name, *key)?;

@@ -1,6 +1,7 @@
 //! Scenarios that measure or move much data, and so have the machine to themselves: under nextest
 //! (`.config/nextest.toml`) and under plain `cargo test`, no other scenario runs in parallel.
 
+mod doctor;
 mod fewer_bytes;
 mod forwarding;
 mod host_network;

@@ -128,6 +128,15 @@ impl Interface {
         Ok(Self::describe(&link, addr, Chosen::ByRoute))
     }
 
+    /// Returns the number of bits of the network that the interface's address is in; `None` where the kernel does not tell.
+    pub fn prefix(&self) -> Option<u8> {
+        let like = SocketAddr::new(self.addr, 0);
+        let all = links::addresses(like).ok()?;
+        all.iter()
+            .find(|address| (address.link, address.ip) == (self.index, self.addr))
+            .map(|address| address.prefix)
+    }
+
     /// Returns what the interface is good for at the moment.
     ///
     /// # Errors

@@ -73,6 +73,10 @@ impl Host {
         &self.about.name
     }
 
+    pub(super) fn address(&self) -> SocketAddr {
+        self.address
+    }
+
     pub(super) fn key(&self) -> PublicKey {
         self.about.key
     }

@@ -239,6 +239,11 @@ impl Hosts {
         self.places.values().filter_map(only).collect()
     }
 
+    /// Returns the hosts whose answers count, with their addresses.
+    pub(super) fn heard(&self) -> impl Iterator<Item = (&HostName, SocketAddr)> {
+        self.starts.values().filter(|host| host.counts()).map(|host| (host.name(), host.address()))
+    }
+
     fn may_answer(&self, name: &HostName) -> bool {
         match &self.expected {
             Expected::Named(names) => names.contains(name),

@@ -180,6 +180,11 @@ impl Querier {
         self.hosts.first_uses()
     }
 
+    /// Returns the hosts that were heard and whose answers count, each with the address that it answers from.
+    pub fn heard(&self) -> impl Iterator<Item = (&HostName, SocketAddr)> {
+        self.hosts.heard()
+    }
+
     /// Datagrams dropped, by reason.
     pub fn discards(&self) -> &DiscardCounts {
         &self.discards

@@ -8,6 +8,7 @@ use super::asked::{Asked, Candidate};
 use super::memory::{Remembered, Settled};
 use super::saying::{Open, Progress};
 use crate::audience::Inclusion;
+use crate::doctor::Refusal;
 use crate::ids::SessionId;
 use crate::keyring::open_under_any;
 use crate::limits::{ANNOUNCE_SKEW_MAX, QUERIES_OPEN_MAX, QUERIES_REMEMBERED_MAX};
@@ -44,15 +45,26 @@ impl Responder {
     ) -> Result<(), Discard> {
         let id = Ask::id_of(datagram)?;
         let (asked, vouched) = self.open_ask(from, datagram)?;
-        match self.config.senders.judge(asked.signer, wall) {
-            Acceptance::Accepted => {}
-            Acceptance::Unknown => return Err(Discard::UnknownSender),
-            Acceptance::Expired(_) => return Err(Discard::ExpiredSender),
+        let refused = match self.config.senders.judge(asked.signer, wall) {
+            Acceptance::Accepted => None,
+            Acceptance::Unknown => Some((Discard::UnknownSender, Refusal::UnknownSender)),
+            Acceptance::Expired(_) => Some((Discard::ExpiredSender, Refusal::ExpiredSender)),
+        };
+        if let Some((reason, why)) = refused {
+            if asked.ask.query.is_diagnosis() && self.check_time(wall, &asked.ask).is_ok() {
+                self.refuse_step(now, wall, &asked, why);
+            }
+            return Err(reason);
         }
         if let Some(at) = self.open.iter().position(|open| open.query == id) {
             return self.take_round(now, from, at, &asked, &vouched);
         }
-        self.check_time(wall, &asked.ask)?;
+        if let Err(reason) = self.check_time(wall, &asked.ask) {
+            if asked.ask.query.is_diagnosis() && self.verify(now, from, &asked, &vouched).is_ok() {
+                self.refuse_step(now, wall, &asked, Refusal::Clock);
+            }
+            return Err(reason);
+        }
         if let Some(settled) = self.memory.of(id) {
             return settled.verdict(); // a further round of a query that was answered, or is for others
         }

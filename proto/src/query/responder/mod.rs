@@ -3,6 +3,9 @@
 mod asked;
 #[cfg(test)]
 mod asker_tests;
+mod diagnosing;
+#[cfg(test)]
+mod diagnosing_tests;
 mod inbox;
 mod memory;
 mod rekey;
@@ -17,10 +20,13 @@ use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 
 use self::asked::{Asked, Candidates};
+use self::diagnosing::Trains;
+pub use self::diagnosing::{Examination, TrainId};
 use self::memory::{Memory, Remembered, Settled};
 use self::saying::{Open, Opening};
 use super::checks::Checks;
 use crate::agree::{AgreementKey, StartSecret};
+use crate::bucket::Bucket;
 use crate::ids::{HostName, ReceiverId};
 use crate::keyring::Keyring;
 use crate::limits::HELD_MAX;
@@ -28,7 +34,9 @@ use crate::rng::Rng;
 use crate::senders::Senders;
 use crate::sign::{PublicKey, SigningKey};
 use crate::time::{Moment, WallClock};
-use crate::wire::{About, AnswerState, Discard, DiscardCounts, Header, Held, HeldDigest, Kind, Query};
+use crate::wire::{
+    About, AnswerState, Counter, Discard, DiscardCounts, Header, Held, HeldDigest, Kind, Query,
+};
 
 /// The configuration of a responder.
 #[derive(Clone, Debug)]
@@ -79,10 +87,11 @@ impl fmt::Display for Asker {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Lookup {
     /// Look into a query. The shell answers with [`Responder::handle_reply`], one or more times; the last reply is not
-    /// [`AnswerState::Verifying`]. The query is neither [`Query::Diagnose`], which the machine refuses
-    /// itself, nor [`Query::Retire`]. To [`Query::Rekey`] the shell answers [`AnswerState::AwaitingKey`] if it can
-    /// keep a keyring.
+    /// [`AnswerState::Verifying`]. The query is neither [`Query::Diagnose`] nor [`Query::Retire`]. To [`Query::Rekey`] the
+    /// shell answers [`AnswerState::AwaitingKey`] if it can keep a keyring.
     Open(LookupId, Query, Asker),
+    /// Take a step of a diagnosis. The shell answers with [`Responder::handle_measured`], once.
+    Examine(LookupId, Examination),
     /// Keep this keyring, so that it is there after the next start. The shell answers with [`Responder::handle_kept`] once
     /// it is on the disk.
     Keep(LookupId, Keyring),
@@ -117,6 +126,9 @@ pub struct Responder {
     candidates: Candidates,
     memory: Memory,
     checks: Checks,
+    trains: Trains,
+    /// What is left for answers to those that this host refuses.
+    refusals: Bucket,
     lookups: u64,
     /// Whether the shell is keeping a keyring: one after the other.
     is_keeping: bool,
@@ -135,6 +147,8 @@ impl Responder {
             candidates: Candidates::default(),
             memory: Memory::default(),
             checks: Checks::default(),
+            trains: Trains::default(),
+            refusals: Bucket::default(),
             lookups: 0,
             is_keeping: false,
             has_new_keys: false,
@@ -177,6 +191,10 @@ impl Responder {
 
     /// Handles the shell's reply to a lookup. A further reply replaces the one before.
     pub fn handle_reply(&mut self, now: Moment, id: LookupId, reply: Reply) {
+        self.say(now, id, reply, Vec::new());
+    }
+
+    fn say(&mut self, now: Moment, id: LookupId, reply: Reply, counters: Vec<Counter>) {
         let Some(open) = self.open.iter_mut().find(|open| open.id == id) else {
             return; // the querier no longer waits for it
         };
@@ -194,7 +212,7 @@ impl Responder {
             digest,
             state,
         };
-        open.say(now, about, objects);
+        open.say(now, about, objects, counters);
     }
 
     /// Handles the passing of time.
@@ -237,23 +255,12 @@ impl Responder {
     /// Begins to answer a query that is for this host.
     fn begin(&mut self, now: Moment, asked: Asked) {
         let Asked { ref ask, key, from, .. } = asked;
-        let group = self.config.keys.at(key).clone();
-        self.memory
-            .note(ask.id, Remembered { time: ask.time, key: group.id(), from, settled: Settled::Accepted });
-        // Each query has its own receiver id, as the numbers under its key begin at 1 again.
-        let mut start = self.config.start;
-        start.iter_mut().zip(self.lookups.to_be_bytes()).for_each(|(byte, number)| *byte ^= number);
-        self.lookups += 1;
-        let id = LookupId(self.lookups);
-        let receiver = ReceiverId::derive(&self.config.name, &start);
-        let agreement = AgreementKey::derive(&self.config.secret, ask.id, receiver).public();
-        let turn = now + self.rng.below(ask.spread);
-        let new_key = self.new_key_cipher(&asked, receiver);
-        let opening = Opening { now, id, receiver, agreement, turn, new_key };
-        self.open.push(Open::new(opening, &asked, &group));
+        let group = self.config.keys.at(key).id();
+        self.memory.note(ask.id, Remembered { time: ask.time, key: group, from, settled: Settled::Accepted });
+        let id = self.open_query(now, &asked);
         match &asked.ask.query {
             Query::Rekey | Query::Retire => self.begin_with_keys(now, id, &asked),
-            Query::Diagnose { .. } => self.handle_reply(now, id, refusal(NOT_DONE)),
+            &Query::Diagnose { step, train } => self.begin_step(id, &asked, step, train),
             Query::Hosts
             | Query::Status(_)
             | Query::Verify(_)
@@ -265,6 +272,23 @@ impl Responder {
                 self.look_into(id, asked.ask.query, asker);
             }
         }
+    }
+
+    /// Opens a query, so that it can be answered.
+    fn open_query(&mut self, now: Moment, asked: &Asked) -> LookupId {
+        let group = self.config.keys.at(asked.key).clone();
+        // Each query has its own receiver id, as the numbers under its key begin at 1 again.
+        let mut start = self.config.start;
+        start.iter_mut().zip(self.lookups.to_be_bytes()).for_each(|(byte, number)| *byte ^= number);
+        self.lookups += 1;
+        let id = LookupId(self.lookups);
+        let receiver = ReceiverId::derive(&self.config.name, &start);
+        let agreement = AgreementKey::derive(&self.config.secret, asked.ask.id, receiver).public();
+        let turn = now + self.rng.below(asked.ask.spread);
+        let new_key = self.new_key_cipher(asked, receiver);
+        let opening = Opening { now, id, receiver, agreement, turn, new_key };
+        self.open.push(Open::new(opening, asked, &group));
+        id
     }
 
     /// Has the shell look into a query, until it is told to forget it.
@@ -287,5 +311,3 @@ fn refusal(reason: &str) -> Reply {
         state: AnswerState::Failed(reason.to_owned()),
     }
 }
-
-const NOT_DONE: &str = "this version of glancecastd does not do that";

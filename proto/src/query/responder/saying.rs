@@ -12,7 +12,7 @@ use crate::repeat::Repeat;
 use crate::seal::{Cipher, GroupKey};
 use crate::sign::{PublicKey, Scope, SigningKey, Verifier};
 use crate::time::Moment;
-use crate::wire::{About, Answer, AnswerState, Discard, Heard, Held, Page, page_breaks};
+use crate::wire::{About, Answer, AnswerState, Counter, Discard, Heard, Held, Page, page_breaks};
 
 /// A query that is being answered.
 pub(super) struct Open {
@@ -54,6 +54,8 @@ struct Saying {
     about: About,
     objects: Vec<Held>,
     breaks: Vec<Range<usize>>,
+    /// What was measured for a diagnosis: a page after those of the objects, unless it is empty.
+    counters: Vec<Counter>,
     /// The page that is repeated until it is acknowledged; past the last one once all are.
     page: usize,
     repeat: Repeat,
@@ -175,12 +177,13 @@ impl Open {
     }
 
     /// Begins the next edition of the answer.
-    pub(super) fn say(&mut self, now: Moment, about: About, objects: Vec<Held>) {
+    pub(super) fn say(&mut self, now: Moment, about: About, objects: Vec<Held>, counters: Vec<Counter>) {
         self.edition += 1;
         self.answer = Some(Saying {
             breaks: page_breaks(&objects, self.answer_bytes_max),
             about,
             objects,
+            counters,
             page: 0,
             repeat: Repeat::new(self.turn.max(now), PAGE_GAP, PAGE_GAP_MAX),
         });
@@ -233,12 +236,15 @@ impl Open {
 
 impl Saying {
     fn pages(&self) -> usize {
-        1 + self.breaks.len()
+        1 + self.breaks.len() + usize::from(!self.counters.is_empty())
     }
 
     fn page(&self) -> Page {
         match self.page.checked_sub(1) {
             None => Page::About(self.about.clone()),
+            Some(at) if at == self.breaks.len() => {
+                Page::Counters { number: self.page as u16, counters: self.counters.clone() }
+            }
             Some(at) => Page::Objects {
                 number: self.page as u16,
                 objects: self.objects[self.breaks[at].clone()].to_vec(),

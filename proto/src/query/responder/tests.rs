@@ -98,22 +98,6 @@ fn each_query_has_a_receiver_id_and_an_agreement_key_of_its_own() {
 }
 
 #[test]
-fn what_this_version_does_not_do_is_refused_without_asking_the_shell() {
-    for step in Step::ALL {
-        let query = Query::Diagnose { step, train: 0 };
-        let mut host = Responder::new(host_config(1));
-        hear(&mut host, &sealed_ask(&ask(ID, query.clone()), None, 1)).expect("it is heard");
-        assert_eq!(host.poll_lookup(), None, "{query:?}");
-        let page = said(&mut host, at(0)).expect("an answer");
-        let Page::About(about) = &page.answer.page else { panic!("it is about the host") };
-        assert!(matches!(&about.state, AnswerState::Failed(reason) if reason.contains("this version")));
-        hear(&mut host, &sealed_heard(&page, None, 2)).expect("ours");
-        host.handle_timeout(at(60_000));
-        assert_eq!((host.poll_lookup(), said(&mut host, at(60_000))), (None, None), "it is over");
-    }
-}
-
-#[test]
 fn a_refusal_that_nobody_acknowledges_is_none_of_the_shells_business() {
     let mut host = Responder::new(host_config(1));
     let asked = ask(ID, Query::Diagnose { step: Step::Snapshot, train: 0 });

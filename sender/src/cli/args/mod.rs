@@ -2,6 +2,7 @@
 
 mod brief;
 mod common;
+mod doctor;
 mod listing;
 mod query;
 mod reach;
@@ -15,6 +16,7 @@ use clap::{CommandFactory, Parser, Subcommand};
 
 pub(crate) use common::joined;
 use common::{Cloud, Output};
+pub(crate) use doctor::DoctorArgs;
 use listing::ListArgs;
 pub(crate) use query::{HostsArgs, ImageQueryArgs, QueryArgs, RemoveArgs, StatusArgs, VerifyArgs};
 pub(crate) use rekey::RekeyArgs;
@@ -80,6 +82,9 @@ pub(crate) enum Command {
     /// Remove an image from the hosts; what an instance or a push uses stays, and what is pinned
     #[command(after_long_help = REMOVE_EXIT_CODES)]
     Remove(Box<RemoveArgs>),
+    /// Examine the path to the hosts: what is wrong with it, on which hosts, and the command that mends it
+    #[command(after_long_help = DOCTOR_EXIT_CODES)]
+    Doctor(Box<DoctorArgs>),
     /// Replace the group key: give a new one to every known host, over the wire, and leave out those that are named
     #[command(after_long_help = REKEY_EXIT_CODES)]
     Rekey(Box<RekeyArgs>),
@@ -98,7 +103,10 @@ impl Command {
             Self::Images(args) => args.output.json(),
             Self::Hosts(args) => args.query.output.json(),
             Self::Status(args) => args.query.output.json(),
-            Self::Verify(args) | Self::Unpin(args) => args.query.output.json(),
+            Self::Verify(args) => args.image.query.output.json(),
+            Self::Unpin(args) => args.query.output.json(),
+            Self::Remove(args) => args.image.query.output.json(),
+            Self::Doctor(args) => args.output.json,
             Self::Rekey(args) => args.output.json,
             Self::Keygen(args) => args.json,
             Self::Config(args) => args.output.json,
@@ -169,6 +177,13 @@ Exit codes:
   1  the query could not be sent, or the question was not answered with yes
   2  a mistake in the command line, the configuration or the credentials
   3  some host keeps it or did not answer: the table says which and why";
+
+const DOCTOR_EXIT_CODES: &str = "\
+Exit codes:
+  0  nothing is wrong
+  1  nothing could be sent
+  2  a mistake in the command line, the configuration or the credentials
+  3  something is wrong: the table says what, where, and how it is mended (docs/doctor.md)";
 
 const REKEY_EXIT_CODES: &str = "\
 Example:
@@ -326,6 +341,9 @@ mod tests {
             "config --json --profile prod",
             "config --check --config /c",
             "--profile prod -vv images",
+            "doctor --insecure",
+            "doctor --insecure --to a=10.0.0.1 --rate 1gbit --json",
+            "doctor --insecure --aggregate gpu --network-of-hosts 10.0.0.0/8",
         ] {
             assert!(parse(&format!("glancecast {good}")).is_ok(), "{good}");
         }
@@ -392,6 +410,8 @@ mod tests {
             "glancecast hosts --insecure --wait 2",
             "glancecast images --status activ",
             "glancecast config --check --json",
+            "glancecast doctor --insecure --rate fast",
+            "glancecast doctor --insecure --rate auto",
             "glancecast rekey --key /k",
             "glancecast rekey --sender-key /s",
             "glancecast rekey --key /k --sender-key /s --resume --finish",

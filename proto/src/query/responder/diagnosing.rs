@@ -1,0 +1,180 @@
+//! The host's part in a diagnosis: which trains it counts, and its answers to the steps. At most [`TRAINS_MAX`] trains are
+//! kept, and a train counts no more than [`PROBES_MAX`] probes a way.
+
+use std::collections::VecDeque;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use super::asked::Asked;
+use super::{Lookup, LookupId, Responder, refusal};
+use crate::bucket::Allowance;
+use crate::doctor::{Counters, Gauge, Refusal, Tally, Way};
+use crate::ids::{SessionId, SessionTag};
+use crate::limits::{PROBES_MAX, QUERIES_OPEN_MAX, TRAINS_MAX};
+use crate::seal::{Cipher, GroupKey};
+use crate::sign::PublicKey;
+use crate::time::{Moment, WallClock};
+use crate::wire::{AnswerState, Counter, Discard, Header, Probe, Step};
+
+/// Which of the trains that this host has counted, one after the other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct TrainId(u64);
+
+/// A step of a diagnosis for the shell.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Examination {
+    /// The step.
+    pub step: Step,
+    /// The train that it is about; `None` for a report of a train that this host does not know.
+    pub train: Option<TrainId>,
+    /// The sender's time when it began to ask.
+    pub asked: WallClock,
+    /// The sender's address.
+    pub asker: SocketAddr,
+}
+
+/// The trains that are counted, the oldest first.
+#[derive(Default)]
+pub(super) struct Trains {
+    all: VecDeque<Train>,
+    begun: u64,
+}
+
+struct Train {
+    id: TrainId,
+    /// The sender's number of it.
+    number: u16,
+    signer: Option<PublicKey>,
+    tag: SessionTag,
+    cipher: Cipher,
+    tally: Tally,
+    /// A bit for each probe that was counted, by way.
+    seen: [[u64; WORDS]; 2],
+}
+
+impl Trains {
+    /// Begins to count a train. The oldest one makes room.
+    fn begin(&mut self, query: SessionId, number: u16, signer: Option<PublicKey>, key: &GroupKey) -> TrainId {
+        if self.all.len() == TRAINS_MAX {
+            self.all.pop_front();
+        }
+        self.begun += 1;
+        let id = TrainId(self.begun);
+        let (tag, cipher) = (query.tag(), Cipher::downward(key, query));
+        let (tally, seen) = (Tally::default(), [[0; WORDS]; 2]);
+        self.all.push_back(Train { id, number, signer, tag, cipher, tally, seen });
+        id
+    }
+
+    /// Returns the newest train of a sender with this number.
+    fn find(&self, number: u16, signer: Option<PublicKey>) -> Option<TrainId> {
+        let is_it = |train: &&Train| train.number == number && train.signer == signer;
+        self.all.iter().rev().find(is_it).map(|train| train.id)
+    }
+
+    fn tally(&self, id: TrainId) -> Option<&Tally> {
+        self.all.iter().find(|train| train.id == id).map(|train| &train.tally)
+    }
+
+    fn take(&mut self, way: Way, datagram: &[u8]) -> Result<(), Discard> {
+        let tag = Header::parse(datagram)?.tag;
+        let mut reason = Discard::OtherSession;
+        for train in self.all.iter_mut().filter(|train| train.tag == tag) {
+            match Probe::open(&train.cipher, datagram) {
+                Ok(probe) => return train.count(way, probe, datagram.len()),
+                Err(error) => reason = error,
+            }
+        }
+        Err(reason)
+    }
+}
+
+impl Train {
+    fn count(&mut self, way: Way, probe: Probe, bytes: usize) -> Result<(), Discard> {
+        let index = usize::from(probe.index);
+        if probe.train != self.number {
+            return Err(Discard::OtherSession);
+        }
+        if index >= PROBES_MAX {
+            return Err(Discard::TooMany);
+        }
+        let word = &mut self.seen[way as usize][index / 64];
+        let bit = 1 << (index % 64);
+        if *word & bit != 0 {
+            return Err(Discard::Duplicate);
+        }
+        *word |= bit;
+        self.tally.count(way, probe.ttl, u16::try_from(bytes).unwrap_or(u16::MAX));
+        Ok(())
+    }
+}
+
+impl Responder {
+    /// Handles a probe of a diagnosis, which came by this way.
+    ///
+    /// # Errors
+    /// The reason why it was dropped; it is counted already.
+    pub fn handle_probe(&mut self, way: Way, datagram: &[u8]) -> Result<(), Discard> {
+        self.trains.take(way, datagram).inspect_err(|&reason| self.discards.count(reason))
+    }
+
+    /// Handles the shell's answer to [`Lookup::Examine`]: what it has measured. The machine adds what came of the train.
+    pub fn handle_measured(&mut self, now: Moment, id: LookupId, of: Examination, mut measured: Counters) {
+        let tally = of.train.and_then(|train| self.trains.tally(train));
+        measured.set(Gauge::TrainKnown, u64::from(tally.is_some()));
+        if let (Step::Report, Some(tally)) = (of.step, tally) {
+            measured.tally = tally.clone();
+        }
+        self.say_measured(now, id, AnswerState::Final, measured.to_wire());
+    }
+
+    /// Begins a step of a diagnosis.
+    pub(super) fn begin_step(&mut self, id: LookupId, asked: &Asked, step: Step, number: u16) {
+        let train = match step {
+            Step::Snapshot | Step::JoinAgain => {
+                let key = self.config.keys.at(asked.key);
+                Some(self.trains.begin(asked.ask.id, number, asked.signer, key))
+            }
+            Step::Report => self.trains.find(number, asked.signer),
+        };
+        let examination = Examination { step, train, asked: asked.ask.time, asker: asked.ask.reply_to };
+        self.out.push_back(Lookup::Examine(id, examination));
+    }
+
+    /// Answers a diagnosis that this host refuses, in words, and does nothing else: somebody whose clock or key is wrong
+    /// learns of it. There are a few such answers, because anybody with the group key can ask for them.
+    pub(super) fn refuse_step(&mut self, now: Moment, wall: WallClock, asked: &Asked, why: Refusal) {
+        let has_room = self.open.len() < QUERIES_OPEN_MAX / 2;
+        if !has_room
+            || self.open.iter().any(|open| open.query == asked.ask.id)
+            || !self.refusals.take(now, REFUSALS)
+        {
+            return;
+        }
+        let id = self.open_query(now, asked);
+        let mut measured = Counters::default();
+        measured.set(Gauge::Refused, why as u64);
+        let text = match why {
+            Refusal::Clock => {
+                let (ahead, ms) =
+                    (wall.0 > asked.ask.time.0, wall.distance(asked.ask.time).as_millis() as u64);
+                measured.set(if ahead { Gauge::ClockAhead } else { Gauge::ClockBehind }, ms);
+                let direction = if ahead { "ahead of" } else { "behind" };
+                format!("its clock is {} s {direction} this one: set the clocks", ms / 1000)
+            }
+            Refusal::UnknownSender => "it does not list this sender".to_owned(),
+            Refusal::ExpiredSender => "this sender's entry in its list has expired".to_owned(),
+        };
+        self.say_measured(now, id, AnswerState::Failed(text), measured.to_wire());
+    }
+
+    fn say_measured(&mut self, now: Moment, id: LookupId, state: AnswerState, counters: Vec<Counter>) {
+        let reply = super::Reply { state, ..refusal("") };
+        self.say(now, id, reply, counters);
+    }
+}
+
+/// Answers to those that this host refuses: three at once, and one in two seconds.
+const REFUSALS: Allowance = Allowance { most: 3, gap: Duration::from_secs(2) };
+
+const WORDS: usize = PROBES_MAX / 64;

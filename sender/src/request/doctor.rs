@@ -1,0 +1,215 @@
+//! The request for a diagnosis of the path to the hosts, and how it runs.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use glancecast_platform::cli;
+use glancecast_platform::clock::wall;
+use glancecast_platform::interface::Interface;
+use glancecast_platform::random;
+use glancecast_platform::units::Rate;
+use glancecast_proto::doctor::{
+    self, Evidence, ExaminerConfig, Extent, Finding, FindingId, Mend, SenderEvidence,
+};
+use glancecast_proto::ids::HostName;
+use glancecast_proto::limits::DATAGRAM_MAX;
+use glancecast_proto::relay::Prefix;
+use glancecast_proto::sender::Expected;
+
+use super::query::answer_bytes_max;
+use super::reach::Surroundings;
+use super::{KeySource, KnownHostsOptions, Network, ReachOptions, RequestError, Signing, Targets};
+use crate::openstack::{Cloud, CloudChoice};
+use crate::pipeline::doctor::{Examined, RunningExam};
+
+/// A diagnosis. All its values are valid, so nothing has to be checked.
+#[derive(Clone, Debug)]
+pub struct DoctorRequest {
+    /// The hosts that are examined.
+    pub targets: Targets,
+    /// The cloud that is asked for hosts and addresses, if one is chosen.
+    pub cloud: CloudChoice,
+    /// The network.
+    pub network: Network,
+    /// Addresses of hosts that the group may not reach.
+    pub reach: ReachOptions,
+    /// The group key that seals it.
+    pub key: KeySource,
+    /// The sender key that signs it.
+    pub signing: Signing,
+    /// The hosts that are known by their keys. A diagnosis does not change the file.
+    pub known_hosts: KnownHostsOptions,
+    /// The rate up to which the path is tried; `None` for no such trial.
+    pub rate: Option<Rate>,
+}
+
+/// A diagnosis that runs.
+pub struct DoctorRun {
+    /// The interface.
+    pub interface: Interface,
+    /// Datagrams and bytes that are sent at most, if as many hosts answer as are expected.
+    pub bounds: (u64, u64),
+    /// The number of hosts for which the bounds hold.
+    pub bounds_hosts: u32,
+    /// What the operator should know about the chosen hosts.
+    pub(crate) notice: Option<String>,
+    /// The thread, with its progress and a way to stop it.
+    pub running: RunningExam,
+}
+
+/// What a diagnosis has found.
+#[derive(Debug)]
+pub struct DoctorResult {
+    /// The findings, the worst first.
+    pub findings: Vec<Finding>,
+    /// What they follow from.
+    pub evidence: Evidence,
+    /// The time that it took.
+    pub time: Duration,
+}
+
+impl DoctorRequest {
+    /// Finds key, interface and hosts, and starts the thread.
+    ///
+    /// # Errors
+    /// [`RequestError`] with the first fault or failure. Nothing has been sent then.
+    pub async fn start(&self) -> Result<DoctorRun, RequestError> {
+        let (key, signer) = (self.key.load()?, self.signing.load()?);
+        let interface = self.network.interface()?;
+        let cloud = match self.targets.asks_nova() || self.cloud != CloudChoice::default() {
+            true => Some(Cloud::connect(&self.cloud).await?),
+            false => None,
+        };
+        let targets = self.targets.resolve(cloud.as_ref()).await?;
+        let notice = targets.notice();
+        let Some(group) = self.network.destinations.group() else {
+            unreachable!("a diagnosis is of a group")
+        };
+        let around = Surroundings {
+            group,
+            own: Some(interface.addr),
+            one_way: None,
+            targets: &targets,
+            cloud: cloud.as_ref(),
+        };
+        let addresses = self.reach.resolve(around).await?.reach.hosts.into_iter().collect();
+        let interface = self.network.again(&interface).await?;
+        let longest = longest(interface.mtu, self.network.destinations.ip_header());
+        let downlink = self.network.open(&interface, longest.into())?;
+        let reply_to = downlink.local_addr();
+        let send = downlink.send_buffer();
+        let sender = SenderEvidence {
+            interface: interface.name.clone(),
+            reply_to: Some(reply_to),
+            group: Some(group.addr()),
+            mtu: interface.mtu,
+            ttl: self.network.marking.ttl,
+            prefix: interface.prefix(),
+            key: signer.as_ref().map(|key| key.public().to_string()),
+            drops_answers: None,
+            short_buffer: send.is_short().then_some((send.bytes as u64, send.wanted as u64)),
+        };
+        let config = ExaminerConfig {
+            key,
+            signer,
+            known: self.known_hosts.load()?,
+            seed: random::bytes().map_err(RequestError::Random)?,
+            reply_to,
+            answer_bytes_max: answer_bytes_max(self.network.destinations.ip_header(), interface.mtu),
+            started: wall(),
+            expected: targets.expected,
+            is_routed: is_routed(&interface, &addresses),
+            addresses,
+            ttl: self.network.marking.ttl,
+            lengths: lengths(longest, self.network.destinations.ip_header()),
+            extent: Extent::Whole,
+            rates: self.rate.map_or_else(Vec::new, |rate| steps_to(rate.bits())),
+        };
+        let bounds_hosts = match &config.expected {
+            Expected::Named(names) => names.len() as u32,
+            Expected::Count(count) => *count,
+            Expected::Anyone => ASSUMED_HOSTS,
+        };
+        let bounds = config.bounds(bounds_hosts);
+        let running =
+            crate::pipeline::doctor::start(config, downlink, sender).map_err(RequestError::Start)?;
+        Ok(DoctorRun { interface, bounds, bounds_hosts, notice, running })
+    }
+}
+
+impl DoctorRun {
+    /// Joins a diagnosis that has ended, and judges what was found.
+    ///
+    /// # Errors
+    /// When nothing could be sent.
+    pub fn finish(self) -> Result<DoctorResult, RequestError> {
+        let examined = self.running.join();
+        DoctorResult::of(examined)
+            .map_err(|error| RequestError::NotSent { interface: self.interface.name, error })
+    }
+}
+
+impl DoctorResult {
+    fn of(examined: Examined) -> Result<Self, io::Error> {
+        let Examined { evidence, strangers, time, error } = examined;
+        let somebody_answers = evidence.hosts.iter().any(|host| host.at_start.is_some());
+        if let Some(error) = error.filter(|_| !somebody_answers) {
+            return Err(error);
+        }
+        let mut findings = doctor::findings(&evidence);
+        if let Some(first) = strangers.first() {
+            let more = match strangers.len() - 1 {
+                0 => String::new(),
+                more => format!(" and {more} more"),
+            };
+            findings.push(Finding {
+                id: FindingId::Key,
+                hosts: Vec::new(),
+                evidence: format!("at {first}{more} is a host with another group key"),
+                mends: vec![Mend::new(
+                    "on the host",
+                    "copy the group's key from the sender's machine, systemctl reload glancecastd",
+                )],
+            });
+            findings.sort_by_key(|finding| finding.id);
+        }
+        Ok(Self { findings, evidence, time })
+    }
+
+    /// Returns the exit code.
+    pub fn exit_code(&self) -> u8 {
+        if self.findings.is_empty() { cli::EXIT_OK } else { cli::EXIT_INCOMPLETE }
+    }
+}
+
+/// Returns the UDP payload of the longest datagram that the interface takes.
+fn longest(mtu: u32, ip_header: u16) -> u16 {
+    (mtu as usize).saturating_sub(usize::from(ip_header) + 8).clamp(LENGTH_MIN, DATAGRAM_MAX) as u16
+}
+
+/// Returns the lengths of long probes: of packets of 576 and 1 280 bytes, and of the longest that the interface takes.
+fn lengths(longest: u16, ip_header: u16) -> Vec<u16> {
+    let mut lengths: Vec<u16> = [576, 1280].map(|packet: u16| packet - ip_header - 8).into();
+    lengths.push(longest);
+    lengths.retain(|&length| length <= longest && usize::from(length) >= LENGTH_MIN);
+    lengths.dedup();
+    lengths
+}
+
+/// Whether some host is in another network than the interface.
+fn is_routed(interface: &Interface, addresses: &BTreeMap<HostName, SocketAddr>) -> bool {
+    let Some(prefix) = interface.prefix() else { return false };
+    let own = Prefix::of(interface.addr, prefix);
+    addresses.values().any(|address| !own.contains(address.ip()))
+}
+
+/// Returns the rates of the trial: a quarter, a half and all of the rate.
+fn steps_to(rate: u64) -> Vec<u64> {
+    [rate / 4, rate / 2, rate].into_iter().filter(|&rate| rate > 0).collect()
+}
+
+/// Hosts for which the bounds are stated where it is not known how many there are.
+const ASSUMED_HOSTS: u32 = 100;
+const LENGTH_MIN: usize = 200;

@@ -1,0 +1,309 @@
+//! `glancecast doctor` on networks with faults that are made for real: the right finding, the right hosts, the right
+//! command. And on sound ones: none.
+
+use std::path::Path;
+use std::process::Command;
+
+use glancecast_tests::needs;
+use glancecast_tests::netns::{self, Ipv6, Lab, Offload, Shape};
+use glancecast_tests::routed::{self, Rack};
+use glancecast_tests::sender_keys::SenderKeys;
+use glancecast_tests::skip::Need;
+use glancecast_tests::testbed::{Receiver, SOON, Testbed};
+use glancecast_tests::{places, wait};
+use serde_json::Value;
+
+#[test]
+fn a_sound_network_has_no_finding_whether_addresses_are_known_or_not() {
+    needs!(netns::NEEDS);
+    let testbed = Testbed::lab(lab(3).with_ipv6(Ipv6::Global));
+    let _hosts = ["r1", "r2", "r3"].map(|host| testbed.receiver(host, &[]));
+    for arguments in [&["--everyone"][..], &["--hosts", "r1,r2,r3"], &["--to", &addresses(3)]] {
+        let report = examine(&testbed, arguments);
+        assert_eq!(found(&report), [], "{report}");
+        assert_eq!(report["outcome"], "sound");
+        let heard = report["hosts"].as_array().expect("hosts").iter().map(|host| &host["group_heard"]);
+        assert_eq!(heard.collect::<Vec<_>>(), [200, 200, 200], "{report}");
+    }
+    let group = ["--group", "[ff15::4743]:7167"];
+    let _hosts = ["r1", "r2", "r3"].map(|host| testbed.receiver(host, &group));
+    assert_eq!(found(&examine(&testbed, &[&group[..], &["--hosts", "r1,r2,r3"]].concat())), []);
+    let (code, table) = testbed.ask_for_table(&["doctor", "--hosts", "r[1-3]"]);
+    assert_eq!(code, 0, "{table}");
+    assert!(table.contains("3 hosts: r[1-3]") && table.contains("nothing is wrong"), "{table}");
+}
+
+#[test]
+fn hosts_with_a_fault_each_are_told_apart() {
+    needs!(FAULTS);
+    let testbed = Testbed::lab(lab(11));
+    let network = testbed.network();
+    let port = testbed.group().port();
+    let (keys, other) = (SenderKeys::of(&testbed), SenderKeys::named(&testbed, "other"));
+    let drop_all = format!("{INPUT}; add rule inet wall in udp dport {port} drop");
+    let drop_group = format!("{INPUT}; add rule inet wall in ip daddr 224.0.0.0/4 udp dport {port} drop");
+    network.run("r2", &drop_group);
+    network.run("r3", &drop_all);
+    network.mute("r4");
+    network.run("r5", "ip link set eth0 mtu 1400");
+    strict_reverse_path(network, "r6");
+    network.run(
+        "r7",
+        "nft add table netdev storm; \
+         add chain netdev storm ingress { type filter hook ingress device eth0 priority 0; }; \
+         add rule netdev storm ingress ip daddr 224.0.0.0/4 limit rate over 200/second burst 20 packets drop",
+    );
+    let other_key = testbed.path("other.key");
+    testbed.keygen(&other_key);
+    let other_key = other_key.display().to_string();
+    let mut hosts: Vec<Receiver> =
+        ["r1", "r2", "r3", "r4", "r5", "r6", "r7"].iter().map(|host| testbed.receiver(host, &[])).collect();
+    hosts.push(testbed.receiver("r8", &["--key", &other_key]));
+    hosts.push(testbed.receiver("r9", &["--sender", &other.public]));
+    // r10 runs no glancecastd, and r11 is off.
+    network.unplug("r11");
+
+    let report = examine(&testbed, &["--to", &addresses(11), "--sender-key", &keys.secret]);
+    let expected = [
+        ("M03", &["r6"][..], "rp_filter=2"),
+        ("M04", &["r2", "r3", "r4"], &format!("udp dport {port} accept")),
+        ("M24", &["r8"], "copy the group's key"),
+        ("M24", &["r9"], &format!("senders = [\"{}\"]", keys.public)),
+        ("M28", &["r10"], "systemctl status glancecastd"),
+        ("M35", &["r11"], "ping"),
+        ("M13", &["r5"], "--mtu 1280"),
+        ("M11", &["r7"], "storm-control"),
+    ];
+    assert_found(&report, &expected);
+    let seconds = report["seconds"].as_f64().expect("a time");
+    assert!(seconds < 30.0, "{seconds}");
+}
+
+#[test]
+fn a_switch_that_forgets_hosts_and_one_that_never_learns_of_them() {
+    needs!(FAULTS);
+    let testbed = Testbed::lab(lab(3));
+    let network = testbed.network();
+    network.run(
+        "r2",
+        "nft add table inet igmp; \
+                       add chain inet igmp out { type filter hook output priority 0; }; \
+                       add rule inet igmp out ip protocol igmp drop",
+    );
+    network.snoop(3, 2, 4);
+    let never = ["--renew-membership", "none"];
+    let _forgotten = testbed.receiver("r1", &never);
+    let _unheard = testbed.receiver("r2", &never);
+    let _known = testbed.receiver("r3", &["--renew-membership", "1s"]);
+    wait::until("the switch to forget r1", SOON, || {
+        let ports = network.ports_of((*testbed.group().ip()).into());
+        (ports == ["r3"]).then_some(())
+    });
+    let report = examine(&testbed, &["--to", &addresses(3)]);
+    let expected =
+        [("M01", &["r1"][..], "igmp snooping querier"), ("M05", &["r2"], "ip protocol igmp accept")];
+    assert_found(&report, &expected);
+}
+
+#[test]
+fn answers_that_the_senders_firewall_drops_are_no_fault_of_the_hosts() {
+    needs!(FAULTS);
+    let testbed = Testbed::lab(lab(2));
+    let network = testbed.network();
+    let _hosts = ["r1", "r2"].map(|host| testbed.receiver(host, &[]));
+    network.run(Lab::SENDER, &format!("{INPUT}; add rule inet wall in meta l4proto udp drop"));
+    let arguments = ["--to", &addresses(2), "--reply-port", "7768"];
+    let expected = [("M06", &["r1", "r2"][..], "udp dport 7768 accept")];
+    assert_found(&examine(&testbed, &arguments), &expected);
+    // A firewall that knows connections takes answers to what was sent to a host, and none to what was sent to the group.
+    network.run(Lab::SENDER, "nft delete table inet wall");
+    network.run(
+        Lab::SENDER,
+        &format!("{INPUT}; add rule inet wall in ct state established,related accept; add rule inet wall in meta l4proto udp drop"),
+    );
+    assert_found(&examine(&testbed, &arguments), &expected);
+}
+
+#[test]
+fn no_multicast_at_all_is_told_from_a_sender_on_another_interface() {
+    needs!(FAULTS);
+    let testbed = Testbed::lab(lab(2));
+    let network = testbed.network();
+    let _hosts = ["r1", "r2"].map(|host| testbed.receiver(host, &[]));
+    network.run(Lab::SENDER, "ip link add other type dummy");
+    network.run(Lab::SENDER, "ip addr add 10.88.0.1/24 dev other");
+    network.run(Lab::SENDER, "ip link set other up");
+    for host in ["r1", "r2"] {
+        network.run(host, "ip route add 10.88.0.0/24 via 10.77.0.1");
+    }
+    let report = examine(&testbed, &["--to", &addresses(2), "--interface", "other"]);
+    assert_found(&report, &[("M07", &["r1", "r2"], "--interface eth0")]);
+    for host in ["r1", "r2"] {
+        network.run(
+            host,
+            "nft add table netdev deaf; \
+             add chain netdev deaf ingress { type filter hook ingress device eth0 priority 1; }; \
+             add rule netdev deaf ingress ip daddr 224.0.0.0/4 drop",
+        );
+    }
+    let report = examine(&testbed, &["--to", &addresses(2)]);
+    assert_found(&report, &[("M27", &["r1", "r2"], "--reach unicast")]);
+}
+
+#[test]
+fn a_host_behind_a_router_is_told_from_one_beside_the_sender() {
+    needs!(FAULTS);
+    let racks = [Rack { hosts: 1, ..Rack::default() }];
+    let shape = routed::Shape { sender: None, near: 1, racks: &racks, offload: Offload::Off };
+    let (lab, fabric) = routed::build(&shape);
+    let testbed = Testbed::lab(lab);
+    let _hosts = ["r1", "r2"].map(|host| testbed.receiver(host, &[]));
+    let to = ["r1", "r2"].map(|host| format!("{host}={}", fabric.address(host))).join(",");
+    assert_found(&examine(&testbed, &["--to", &to]), &[("M14", &["r2"], "relays to the others")]);
+}
+
+#[test]
+fn two_hosts_of_one_name_and_two_faults_of_one_host_are_both_found() {
+    needs!(FAULTS);
+    let testbed = Testbed::lab(lab(4));
+    let network = testbed.network();
+    network.run("r1", "ip link set eth0 mtu 1400");
+    let limited = start_with_small_buffer(&testbed, "r1");
+    let _named = ["r2", "r3"].map(|host| {
+        let state = testbed.path(&format!("state-of-{host}"));
+        let store = testbed.path(&format!("store-of-{host}"));
+        std::fs::create_dir_all(&store).expect("a directory");
+        private(&state);
+        let store = format!("directory:{}", store.display());
+        let state = state.display().to_string();
+        testbed.receiver(host, &["--name", "twin", "--state", &state, "--store", &store])
+    });
+    // The host is on another interface than the one that leads to the sender.
+    network.run("r4", "ip link add other type dummy");
+    network.run("r4", "ip addr add 10.99.0.1/24 dev other");
+    network.run("r4", "ip link set other up");
+    network.run(Lab::SENDER, "ip route add 10.99.0.0/24 via 10.77.1.4");
+    let _aside = testbed.receiver("r4", &["--interface", "other"]);
+    let report = examine(&testbed, &["--to", "r1=10.77.1.1,r4=10.99.0.1,twin"]);
+    let mut expected = vec![
+        ("M07", &["r4"][..], "ip route get 10.77.0.1"),
+        ("M29", &["twin"], "another name"),
+        ("M13", &["r1"], "--mtu 1280"),
+    ];
+    if limited.is_some() {
+        expected.push(("M15", &["r1"], "net.core.rmem_max=16777216"));
+    }
+    assert_found(&report, &expected);
+}
+
+#[test]
+fn a_switch_without_an_mld_querier_is_found_too() {
+    needs!(FAULTS);
+    let testbed = Testbed::lab(lab(1).with_ipv6(Ipv6::Global));
+    let network = testbed.network();
+    network.snoop(3, 2, 2);
+    let group = ["--group", "[ff15::4743]:7167"];
+    let _host = testbed.receiver("r1", &[&group[..], &["--renew-membership", "none"]].concat());
+    wait::until("the switch to forget r1", SOON, || {
+        network.ports_of("ff15::4743".parse().expect("an address")).is_empty().then_some(())
+    });
+    let report = examine(&testbed, &[&group[..], &["--to", "r1=[fd77::101]"]].concat());
+    assert_found(&report, &[("M22", &["r1"], "mld snooping querier")]);
+}
+
+/// Starts a receiver that may not have a large buffer; `None` if this machine's limit is large.
+fn start_with_small_buffer(testbed: &Testbed, host: &str) -> Option<Receiver> {
+    let limit = std::fs::read_to_string("/proc/sys/net/core/rmem_max").expect("every kernel has it");
+    let limit: u64 = limit.trim().parse().expect("a number");
+    let setpriv = places::tool("setpriv").expect("it is needed");
+    let mut command: Command = testbed.network().command(host, &setpriv);
+    command.args(["--bounding-set", "-net_admin", "--inh-caps", "-net_admin", "--"]);
+    command.arg(places::program("glancecastd"));
+    let receiver = testbed.receiver_with(command, host, &[]);
+    if limit >= 16 << 20 {
+        // It stays, and has no short buffer.
+        std::mem::forget(receiver);
+        return None;
+    }
+    Some(receiver)
+}
+
+/// Has a host drop the group's datagrams of the sender by its route, and answer all the same.
+fn strict_reverse_path(network: &Lab, host: &str) {
+    let number = host.strip_prefix('r').expect("a receiver");
+    for line in [
+        "ip link add other type veth peer name peer",
+        "ip link set peer up",
+        "ip link set other up",
+        "ip addr add 10.99.0.1/24 dev other",
+        "ip route add 10.77.0.1/32 dev other",
+        "ip route add 10.77.0.0/16 dev eth0 table 100",
+        &format!("ip rule add from 10.77.1.{number} lookup 100"),
+        "sysctl -qw net.ipv4.conf.eth0.rp_filter=1",
+    ] {
+        network.run(host, line);
+    }
+}
+
+/// Runs `glancecast doctor` and returns its report.
+#[track_caller]
+fn examine(testbed: &Testbed, arguments: &[&str]) -> Value {
+    let (code, report) = testbed.ask(&[&["doctor"], arguments].concat());
+    assert_eq!(code, if found(&report).is_empty() { 0 } else { 3 }, "{report}");
+    report
+}
+
+/// Returns ids and hosts of the findings.
+fn found(report: &Value) -> Vec<(String, Vec<String>)> {
+    let text = |value: &Value| value.as_str().expect("a text").to_owned();
+    let findings = report["findings"].as_array().expect("findings");
+    let hosts = |finding: &Value| finding["hosts"].as_array().expect("hosts").iter().map(text).collect();
+    findings.iter().map(|finding| (text(&finding["id"]), hosts(finding))).collect()
+}
+
+#[track_caller]
+fn assert_found(report: &Value, expected: &[(&str, &[&str], &str)]) {
+    let mut found = found(report);
+    let mut wanted: Vec<(String, Vec<String>)> = expected
+        .iter()
+        .map(|(id, hosts, _)| ((*id).to_owned(), hosts.iter().map(|host| (*host).to_owned()).collect()))
+        .collect();
+    found.sort();
+    wanted.sort();
+    assert_eq!(found, wanted, "{report:#}");
+    for (id, hosts, command) in expected {
+        let is_it = |finding: &&Value| finding["id"] == *id && finding["hosts"] == serde_json::json!(hosts);
+        let finding =
+            report["findings"].as_array().expect("findings").iter().find(is_it).expect("just compared");
+        assert!(
+            finding["mends"].to_string().replace("\\\"", "\"").contains(command),
+            "{command}: {finding:#}"
+        );
+    }
+}
+
+/// Returns the names and addresses of the first hosts of a lab, as an option has them.
+fn addresses(count: usize) -> String {
+    (1..=count).map(|number| format!("r{number}=10.77.1.{number}")).collect::<Vec<_>>().join(",")
+}
+
+fn private(path: &Path) {
+    use std::os::unix::fs::DirBuilderExt;
+    std::fs::DirBuilder::new().mode(0o700).create(path).expect("a directory");
+}
+
+fn lab(receivers: usize) -> Lab {
+    Lab::build(&Shape { receivers, offload: Offload::Off, loss_per_mille: 0, rate: None })
+}
+
+const INPUT: &str = "nft add table inet wall; add chain inet wall in { type filter hook input priority 0; }";
+
+const FAULTS: &[Need] = &[
+    netns::NEEDS[0],
+    netns::NEEDS[1],
+    netns::NEEDS[2],
+    netns::NEEDS[3],
+    Need::Program("bridge", "iproute2"),
+    Need::Program("setpriv", "util-linux"),
+    Need::Program("sysctl", "procps"),
+];
