@@ -94,6 +94,7 @@ fn rank(standing: Standing) -> u8 {
     }
 }
 
+/// Returns how bad it is what a copy is, and the word for it.
 fn verdict(verdict: CopyVerdict) -> (u8, &'static str) {
     match verdict {
         CopyVerdict::Differs => (0, "differs"),
@@ -104,7 +105,7 @@ fn verdict(verdict: CopyVerdict) -> (u8, &'static str) {
         CopyVerdict::Intact => (7, "intact"),
         CopyVerdict::LetGo => (7, "let go"),
         CopyVerdict::NotPinned => (7, "not pinned"),
-        CopyVerdict::Removed => (7, "removed"),
+        verdict => (7, verdict.name()),
     }
 }
 
