@@ -159,14 +159,14 @@ struct Ranks {
     elapsed: u8,
     phase: u8,
     hosts: u8,
-    /// How many hosts hold the push back; until when; which for the worst reason; which; why for the worst reason; why.
-    troubles: [u8; 6],
+    /// The worst reason; how many hosts hold the push back; until when; which for the worst reason; which; why for the worst reason; why.
+    troubles: [u8; 7],
 }
 
 const SENDING: Ranks =
-    Ranks { sizes: 2, rate: 3, phase: 4, troubles: [5, 6, 6, 9, 10, 11], elapsed: 7, hosts: 8 };
+    Ranks { sizes: 2, rate: 3, phase: 4, troubles: [5, 5, 6, 6, 9, 10, 11], elapsed: 7, hosts: 8 };
 const FINISHING: Ranks =
-    Ranks { hosts: 2, troubles: [3, 4, 5, 6, 8, 9], elapsed: 7, phase: 10, rate: 11, sizes: 12 };
+    Ranks { hosts: 2, troubles: [3, 4, 5, 5, 6, 8, 9], elapsed: 7, phase: 10, rate: 11, sizes: 12 };
 const BAR_RANK: u8 = 20;
 
 /// Chooses the form of each part: in the order of their ranks, each form that fits takes the place of the shorter one.
