@@ -26,10 +26,11 @@ fn log(verbosity: u8) {
         1 => EnvFilter::new(FILTER_VERBOSE),
         _ => EnvFilter::new(FILTER_ALL),
     };
+    let is_plain = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
     tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(cli::AboveTheLine)
-        .with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr()))
+        .with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr()) && !is_plain)
         .with_target(false)
         // By default a line that cannot be written is reported by `eprintln!`, which ends the program.
         .log_internal_errors(false)

@@ -21,6 +21,7 @@ pub mod process;
 pub mod quota;
 pub mod report;
 pub mod routed;
+pub mod schema;
 pub mod sender_keys;
 pub mod sim;
 pub mod skip;

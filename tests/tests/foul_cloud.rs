@@ -79,7 +79,7 @@ fn a_host_that_no_receiver_can_be_named_after_is_left_out_and_makes_the_push_inc
     assert!(report.skipped.iter().all(|host| host.reason.contains("nova.conf")), "{report:?}");
     let reason = report.reason.expect("it is incomplete");
     assert!(
-        reason.contains("1 host holds a proven copy, and 3 should; no receiver can be named \"c 2\""),
+        reason.contains("1 of 3 expected hosts holds a proven copy; no receiver can be named \"c 2\""),
         "{reason}"
     );
     assert!(!push.process.output().trim_end().chars().any(is_unprintable), "JSON steers no terminal");

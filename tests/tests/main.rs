@@ -11,6 +11,7 @@ mod command_line;
 mod demo;
 mod documents;
 mod exclusive;
+mod following;
 mod foul_cloud;
 mod host_keys;
 mod keys;

@@ -13,10 +13,10 @@ use crate::output::grid::Column;
 use crate::output::inventory;
 use crate::output::progress::verifying;
 use crate::output::query_report::Report;
-use crate::output::query_table::{COPIES, HOSTS, UNPINNED, below, list};
-use crate::output::terminal::output_room;
+use crate::output::query_table::{COPIES, HOSTS, UNPINNED, below, instant, list};
+use crate::output::terminal::{is_output_terminal, output_room};
 use crate::output::{json, notices};
-use crate::request::{QueryKind, Told};
+use crate::request::{QueryKind, QueryRequest, QueryResult, RequestError, Told};
 
 /// Whether the keys of hosts that answer are kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -68,15 +68,48 @@ async fn ask(
     let json = args.output.json();
     let columns = if view == View::Images { &inventory::COLUMNS[..] } else { columns(&kind) };
     let listing = args.output.listing(columns)?;
+    let watch = args.watch;
+    if watch.is_some() && !matches!(kind, QueryKind::Hosts | QueryKind::Status(_)) {
+        return Err(RequestError::WatchWhat.into());
+    }
     let mut signals = Signals::listen()?;
     let request = args.request(kind, namesakes)?;
-    let mut query = signals.or(request.start()).await?;
     if let Some(text) = notices::insecure(&request.key) {
         tracing::warn!("{text}");
     }
     if let Some(text) = notices::rekeying(&request.key) {
         tracing::warn!("{text}");
     }
+    loop {
+        let result = once(&request, &mut signals, enrol).await?;
+        if watch.is_some() && is_output_terminal() {
+            print(HOME)?;
+        }
+        match (json, view) {
+            (true, _) => print(&json::line(&Report::new(&result)))?,
+            (false, View::Rows) => {
+                print_list(&listing, &list(&result, &listing, output_room()), &below(&result))?;
+            }
+            (false, View::Images) => {
+                let images = listing.text(inventory::grid(&result), output_room());
+                print_list(&listing, &images, &inventory::below(&result))?;
+            }
+        }
+        let Some(gap) = watch else { return Ok(result.exit_code()) };
+        if !json && listing.is_table() {
+            print(&between(&result))?;
+        }
+        let pause = async { Ok::<_, Failure>(tokio::time::sleep(gap).await) };
+        // A signal is how watching ends; the last list is the result.
+        if signals.caught().is_some() || signals.or(pause).await.is_err() {
+            return Ok(result.exit_code());
+        }
+    }
+}
+
+/// Sends the query once, and shows its progress if it lasts.
+async fn once(request: &QueryRequest, signals: &mut Signals, enrol: Enrol) -> Result<QueryResult, Failure> {
+    let mut query = signals.or(request.start()).await?;
     if let Some(text) = &query.plan.notice {
         tracing::warn!("{text}");
     }
@@ -92,17 +125,14 @@ async fn ask(
         request.known_hosts.remember(&result.answers.first_uses, Occasion::Enrolled).tell(Told::Always);
     }
     tracing::debug!("discarded datagrams from hosts by reason: {}", result.answers.discards);
-    match (json, view) {
-        (true, _) => print(&json::line(&Report::new(&result)))?,
-        (false, View::Rows) => {
-            print_list(&listing, &list(&result, &listing, output_room()), &below(&result))?;
-        }
-        (false, View::Images) => {
-            let images = listing.text(inventory::grid(&result), output_room());
-            print_list(&listing, &images, &inventory::below(&result))?;
-        }
-    }
-    Ok(result.exit_code())
+    Ok(result)
+}
+
+/// Returns what stands below a list that is followed by another one.
+fn between(result: &QueryResult) -> String {
+    let at = instant(result.plan.config.started);
+    let at = at.map_or_else(String::new, |at| at.format("as of %H:%M:%SZ; ").to_string());
+    format!("{at}Ctrl-C ends it\n\n")
 }
 
 /// Returns the columns of the list of a query.
@@ -118,4 +148,6 @@ fn columns(kind: &QueryKind) -> &'static [Column] {
     }
 }
 
+/// To the first place of the screen, and erase what is below (ECMA-48, CUP and ED).
+const HOME: &str = "\u{1b}[H\u{1b}[J";
 const PROGRESS_GAP: Duration = Duration::from_secs(5);

@@ -82,12 +82,13 @@ pub(crate) fn text(causes: &[Cause], room: Room) -> String {
     let shown = &causes[..causes.len().min(CAUSES_MAX)];
     let counts = shown.iter().map(|cause| cause.count.to_string().len()).max().unwrap_or(0);
     let states = shown.iter().map(|cause| width(&cause.state)).max().unwrap_or(0);
+    let hosts = shown.iter().map(|cause| width(&cause.hosts)).max().unwrap_or(0).min(HOSTS_ALIGNED_MAX);
     let mut text = String::new();
     for cause in shown {
         let state = printable(&cause.state);
         let pad = " ".repeat(states - width(&state).min(states));
         let head = format!("  {:>counts$}  {state}{pad}  ", cause.count);
-        push(&mut text, &head, cause, room);
+        push(&mut text, &head, hosts, cause, room);
     }
     if let [_, ..] = &causes[shown.len()..] {
         let hosts: usize = causes[shown.len()..].iter().map(|cause| cause.count).sum();
@@ -100,12 +101,14 @@ pub(crate) fn text(causes: &[Cause], room: Room) -> String {
     text
 }
 
-fn push(text: &mut String, head: &str, cause: &Cause, room: Room) {
+/// Adds an entry. Reasons line up beside hosts of at most `aligned` columns.
+fn push(text: &mut String, head: &str, aligned: usize, cause: &Cause, room: Room) {
     let hosts = printable(&cause.hosts);
     let hint = cause.hint.as_deref().unwrap_or_default();
     let gap = if cause.reason.is_empty() || hint.is_empty() { "" } else { ". " };
     let why = printable(&format!("{}{gap}{hint}", cause.reason));
-    let together = format!("{head}{hosts}  {why}");
+    let pad = " ".repeat(aligned.saturating_sub(width(&hosts)));
+    let together = format!("{head}{hosts}{pad}  {why}");
     let together = together.trim_end();
     let columns = match room {
         Room::Columns(columns) if !room.has(width(together)) => columns,
@@ -185,6 +188,8 @@ fn range<'a>(words: impl Iterator<Item = &'a str>) -> Option<String> {
 
 /// Entries that fit a screen of 24 lines with what stands around them.
 const CAUSES_MAX: usize = 7;
+/// Reasons line up behind hosts of so many columns.
+const HOSTS_ALIGNED_MAX: usize = 30;
 /// Lines of one reason.
 const WHY_LINES_MAX: usize = 3;
 /// The narrowest text that hosts and reasons are cut to.
@@ -210,7 +215,7 @@ mod tests {
         assert_eq!((causes[1].count, causes[1].hosts.as_str()), (40, "compute-[1-40]"));
         assert_eq!(
             text(&causes, Room::Columns(80)),
-            "   1  failed          compute-63  exists with other content\n  \
+            "   1  failed          compute-63      exists with other content\n  \
              40  never answered  compute-[1-40]  never heard\n"
         );
     }

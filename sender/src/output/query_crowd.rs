@@ -94,6 +94,7 @@ fn rank(standing: Standing) -> u8 {
     }
 }
 
+/// Returns how bad it is what a copy is, and the word for it.
 fn verdict(verdict: CopyVerdict) -> (u8, &'static str) {
     match verdict {
         CopyVerdict::Differs => (0, "differs"),

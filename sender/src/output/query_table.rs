@@ -37,13 +37,9 @@ pub(crate) fn below(result: &QueryResult) -> String {
 fn all_rows(result: &QueryResult) -> Grid {
     let query = &result.plan.config.query;
     let columns = match query {
-        Query::Hosts | Query::Diagnose { .. } | Query::Rekey | Query::Retire => HOSTS,
         Query::Unpin(_) => UNPINNED,
-        Query::Status(_)
-        | Query::Verify(_)
-        | Query::Remove(_)
-        | Query::RemovePinned(_)
-        | Query::SetAside(_) => COPIES,
+        query if query.sought().is_none() => HOSTS,
+        _ => COPIES,
     };
     let mut rows = if query.sought().is_none() {
         result.answers.rows.iter().map(|row| host(row, result)).collect()
@@ -255,7 +251,7 @@ fn kept(kept: Kept) -> String {
 }
 
 /// Returns a time as date and time of day; `None` beyond the year 262 000.
-pub(super) fn instant(at: WallClock) -> Option<chrono::DateTime<chrono::Utc>> {
+pub(crate) fn instant(at: WallClock) -> Option<chrono::DateTime<chrono::Utc>> {
     chrono::DateTime::from_timestamp_millis(i64::try_from(at.0).ok()?)
 }
 

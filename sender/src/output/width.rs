@@ -50,7 +50,9 @@ pub(crate) fn wrap(text: &str, columns: usize) -> Vec<String> {
             push_line(&mut lines, &rest[..end]);
             rest = &rest[end..];
         }
-        push_line(&mut lines, rest);
+        if !rest.is_empty() {
+            push_line(&mut lines, rest);
+        }
     }
     lines
 }

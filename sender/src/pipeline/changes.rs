@@ -64,12 +64,8 @@ impl Change {
             SenderEvent::OtherVersion(name, what) => (name, Self::OtherVersion(what.clone())),
             SenderEvent::KeyChanged(name, _) => (name, Self::KeyChanged),
             SenderEvent::UnknownKey(name, _) => (name, Self::UnknownKey),
-            SenderEvent::Unheard { .. }
-            | SenderEvent::FirstUse(..)
-            | SenderEvent::Relaying(_)
-            | SenderEvent::RelayLost { .. } => {
-                return None;
-            }
+            // Keys of new hosts, relays, and what is about all hosts.
+            _ => return None,
         };
         Some((name.clone(), change))
     }

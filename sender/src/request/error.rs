@@ -73,6 +73,8 @@ pub enum RequestError {
     EventsAndMore,
     #[error("cannot write events to {}: {error}", path.display())]
     Events { path: PathBuf, error: io::Error },
+    #[error("--watch is for hosts and status: what changes or reads copies is asked for once")]
+    WatchWhat,
     #[error("the list has no column {column:?}: its columns are {columns}")]
     NoColumn { column: String, columns: String },
 

@@ -35,6 +35,13 @@ pub(crate) struct QueryArgs {
     pub(crate) known: Known,
     #[command(flatten)]
     pub(crate) output: ListArgs,
+    /// Ask again and again, with so much time between two queries [default: 5s]: on a terminal in place, else one list after
+    /// the other. For hosts and status
+    #[arg(
+        long, value_name = "DUR", num_args = 0..=1, require_equals = true, default_missing_value = "5s",
+        value_parser = parse_duration, help_heading = "Output"
+    )]
+    pub(crate) watch: Option<Duration>,
 }
 
 #[derive(Debug, clap::Args)]

@@ -13,8 +13,9 @@ use crate::hosts::ranges::fold_items;
 pub(super) struct Troubles {
     /// The worst reason.
     pub(super) worst: Option<Lag>,
-    /// The same in several lengths, the longest first.
-    pub(super) forms: Vec<String>,
+    /// The same in several lengths, the shortest first: the worst; counts; until when; which hosts of the worst reason; which hosts; why
+    /// for the worst reason; why.
+    pub(super) forms: [String; 7],
 }
 
 /// Whether nothing is expected of a host any more.
@@ -33,19 +34,24 @@ pub(super) fn describe(view: &View<'_>, until: bool) -> Troubles {
         if texts.is_empty() { String::new() } else { texts.join("; ") + &end }
     };
     let short = |lag: Lag, count: u32| format!("{count} {}", word(lag));
-    let mut forms = vec![
-        joined(&|_, lag, count| with_cause(view, lag, count)),
+    let without_end = |text: String| text.strip_suffix(&end).map(str::to_owned).unwrap_or(text);
+    let counts_alone = joined(&|_, lag, count| short(lag, count));
+    let others: u32 = counts.iter().skip(1).map(|&(_, count)| count).sum();
+    let worst_alone = counts.first().map_or_else(String::new, |&(lag, count)| match others {
+        0 => short(lag, count),
+        others => format!("{}, {others} more", short(lag, count)),
+    });
+    let forms = [
+        worst_alone,
+        without_end(counts_alone.clone()),
+        counts_alone,
+        joined(&|i, lag, count| if i == 0 { with_names(view, lag, count) } else { short(lag, count) }),
+        joined(&|_, lag, count| with_names(view, lag, count)),
         joined(&|i, lag, count| {
             if i == 0 { with_cause(view, lag, count) } else { with_names(view, lag, count) }
         }),
-        joined(&|_, lag, count| with_names(view, lag, count)),
-        joined(&|i, lag, count| if i == 0 { with_names(view, lag, count) } else { short(lag, count) }),
-        joined(&|_, lag, count| short(lag, count)),
+        joined(&|_, lag, count| with_cause(view, lag, count)),
     ];
-    if is_awaited {
-        forms.push(forms[forms.len() - 1].trim_end_matches(&end).to_owned());
-    }
-    forms.dedup();
     Troubles { worst: counts.first().map(|&(lag, _)| lag), forms }
 }
 

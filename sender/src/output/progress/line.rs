@@ -1,12 +1,12 @@
 //! The line that shows a push while it runs. Pure: the numbers come in, one line comes out that is no wider than asked.
 //!
 //! ```text
-//! debian-13.raw  38 %  24.3/64.0 MiB  80.0 Mbit/s  0:03  ETA 0:04  0/6 done  1 late: compute-5 12 %: 62 % lost on the way
+//! debian-13.raw  37 %  24/64 MiB  80 Mbit/s  0:03  ETA 0:04  0/6 done  1 late: compute-5 12 %: 62 % lost on the way
 //! debian-13.raw  100 %  0:12  5/6 done  1 not heard: compute-6, until 17:12:35
 //! ```
 //!
-//! Each part has a rank and several forms. The parts that matter most get their shortest form first, then longer ones while
-//! there is room, so that a narrow terminal loses the least.
+//! Each part has several forms, and each form a rank. The forms that matter most come first while there is room, so that a
+//! narrow terminal loses the least.
 
 use std::fmt::Write;
 use std::time::Duration;
@@ -114,107 +114,127 @@ pub(crate) fn line(view: &View<'_>, columns: usize, colour: Colour) -> String {
 
 /// A part of the line.
 struct Part {
-    /// The smaller, the more it matters.
-    rank: u8,
-    /// The same in several lengths, the longest first.
-    forms: Vec<String>,
-    /// Whether a form may be cut.
+    /// The same in several lengths, the shortest first, each with its rank: the smaller, the more it matters.
+    forms: Vec<(u8, String)>,
+    /// Whether the next longer form may be cut.
     may_be_cut: bool,
     /// The start of its colour.
     paint: Option<&'static str>,
 }
 
-fn part(rank: u8, forms: impl IntoIterator<Item = String>) -> Part {
-    let forms = forms.into_iter().filter(|form| !form.is_empty()).collect();
-    Part { rank, forms, may_be_cut: false, paint: None }
+fn part(forms: impl IntoIterator<Item = (u8, String)>) -> Part {
+    let forms = forms.into_iter().filter(|(_, form)| !form.is_empty()).collect();
+    Part { forms, may_be_cut: false, paint: None }
 }
 
-/// Returns the parts in the order in which they stand.
+/// Returns the parts in the order in which they stand. While the image is sent, rate and remaining time matter most; then,
+/// who is waited for.
 fn parts(view: &View<'_>, columns: usize) -> Vec<Part> {
     let percent = percent(view.sent, view.total);
-    let is_late = view.phase.is_late();
-    let troubles = lag::describe(view, is_late);
-    let trouble = Part {
-        may_be_cut: true,
-        paint: troubles.worst.map(|lag| if lag::is_final(lag) { RED } else { YELLOW }),
-        ..part(if is_late { 3 } else { 7 }, troubles.forms)
-    };
+    let name = cut_middle(view.name, (columns / 3).clamp(NAME_MIN, NAME_MAX));
+    let troubles = lag::describe(view, view.phase.is_late());
+    let paint = troubles.worst.map(|lag| if lag::is_final(lag) { RED } else { YELLOW });
+    let Ranks { sizes: at_sizes, rate: at_rate, elapsed, phase: at_phase, hosts: at_hosts, troubles: ranks } =
+        if view.phase.is_late() { FINISHING } else { SENDING };
+    let trouble = Part { may_be_cut: true, paint, ..part(ranks.into_iter().zip(troubles.forms)) };
+    let [hosts_short, hosts_long] = hosts(view.hosts);
+    let [rate_short, rate_long] = rate(view);
     vec![
-        part(0, [cut_middle(view.name, (columns / 3).clamp(NAME_MIN, NAME_MAX))]),
-        part(1, [format!("{percent} %")]),
-        part(9, [bar(percent)]),
-        part(if is_late { 7 } else { 2 }, [sizes(view.sent, view.total)]),
-        part(if is_late { 8 } else { 3 }, rate(view)),
-        part(4, [clock(view.elapsed)]),
-        part(if is_late { 6 } else { 5 }, phase(view)),
-        part(if is_late { 2 } else { 6 }, hosts(view.hosts)),
+        part([(0, name)]),
+        part([(1, format!("{percent} %"))]),
+        part([(BAR_RANK, bar(percent))]),
+        part([(at_sizes, sizes(view.sent, view.total))]),
+        part([(at_rate, rate_short), (BAR_RANK - 1, rate_long)]),
+        part([(elapsed, clock(view.elapsed))]),
+        part([(at_phase, phase(view))]),
+        part([(at_hosts, hosts_short), (BAR_RANK - 2, hosts_long)]),
         trouble,
     ]
 }
 
-/// Chooses the form of each part, so that the line fits.
+/// What matters how much, after the name and the percentage.
+struct Ranks {
+    sizes: u8,
+    rate: u8,
+    elapsed: u8,
+    phase: u8,
+    hosts: u8,
+    /// The worst reason; how many hosts hold the push back; until when; which for the worst reason; which; why for the worst reason; why.
+    troubles: [u8; 7],
+}
+
+const SENDING: Ranks =
+    Ranks { sizes: 2, rate: 3, phase: 4, troubles: [5, 5, 6, 6, 9, 10, 11], elapsed: 7, hosts: 8 };
+const FINISHING: Ranks =
+    Ranks { hosts: 2, troubles: [3, 4, 5, 5, 6, 8, 9], elapsed: 7, phase: 10, rate: 11, sizes: 12 };
+const BAR_RANK: u8 = 20;
+
+/// Chooses the form of each part: in the order of their ranks, each form that fits takes the place of the shorter one.
 fn fit(parts: &[Part], columns: usize) -> Vec<Option<String>> {
-    let mut order: Vec<usize> = (0..parts.len()).filter(|&i| !parts[i].forms.is_empty()).collect();
-    order.sort_by_key(|&i| parts[i].rank);
+    let mut wishes: Vec<(u8, usize, &str)> = Vec::new();
+    for (i, part) in parts.iter().enumerate() {
+        wishes.extend(part.forms.iter().map(|(rank, form)| (*rank, i, form.as_str())));
+    }
+    wishes.sort_by_key(|&(rank, ..)| rank);
     let mut chosen: Vec<Option<String>> = vec![None; parts.len()];
-    let used = |chosen: &[Option<String>]| {
-        let widths: Vec<usize> = chosen.iter().flatten().map(|text| width(text)).collect();
-        widths.iter().sum::<usize>() + GAP.len() * widths.len().saturating_sub(1)
-    };
-    for &i in &order {
-        let form = parts[i].forms.last().expect("it has forms");
-        let is_first = chosen.iter().all(Option::is_none);
-        let gap = if is_first { 0 } else { GAP.len() };
-        let room = columns.saturating_sub(used(&chosen) + gap);
+    for (_, i, form) in wishes {
+        let room = room(&chosen, i, columns);
         if width(form) <= room {
-            chosen[i] = Some(form.clone());
-        } else if is_first {
+            chosen[i] = Some(form.to_owned());
+        } else if chosen.iter().all(Option::is_none) {
             chosen[i] = Some(cut(form, room));
         }
     }
-    for &i in &order {
-        let Some(now) = &chosen[i] else { continue };
-        let room = columns - used(&chosen) + width(now);
-        let longest = parts[i].forms.iter().find(|form| width(form) <= room);
-        let (longest, now) = (longest.unwrap_or(now).clone(), width(now));
-        let longer = parts[i].forms.iter().rev().find(|form| width(form) > room);
-        chosen[i] = match longer {
-            Some(form) if parts[i].may_be_cut && room >= width(&longest).max(now) + CUT_GAIN_MIN => {
-                Some(cut(form, room))
-            }
-            _ => Some(longest),
-        };
+    for (i, part) in parts.iter().enumerate().filter(|(_, part)| part.may_be_cut) {
+        let room = room(&chosen, i, columns);
+        let now = chosen[i].as_deref().map_or(0, width);
+        let longer = part.forms.iter().find(|(_, form)| width(form) > room);
+        if let Some((_, form)) = longer.filter(|_| now > 0 && room >= now + CUT_GAIN_MIN) {
+            chosen[i] = Some(cut(form, room));
+        }
     }
     chosen
 }
 
-fn phase(view: &View<'_>) -> Vec<String> {
+/// Returns the columns that a part may have.
+fn room(chosen: &[Option<String>], part: usize, columns: usize) -> usize {
+    let others =
+        chosen.iter().enumerate().filter(|&(i, _)| i != part).filter_map(|(_, form)| form.as_deref());
+    columns.saturating_sub(others.map(|form| width(form) + GAP.len()).sum())
+}
+
+fn phase(view: &View<'_>) -> String {
+    let eta = || view.eta.map_or_else(|| "?".to_owned(), clock);
     match view.phase {
-        Phase::Sending => vec![format!("ETA {}", view.eta.map_or_else(|| "?".to_owned(), clock))],
-        Phase::Reading => {
-            vec![format!("reading, ETA {}", view.eta.map_or_else(|| "?".to_owned(), clock))]
-        }
-        phase => vec![phase.word().to_owned()],
+        Phase::Sending => format!("ETA {}", eta()),
+        Phase::Reading => format!("reading, ETA {}", eta()),
+        phase => phase.word().to_owned(),
     }
 }
 
-fn hosts(tally: Tally) -> Vec<String> {
-    match tally.expected {
-        0 => vec!["no host heard".to_owned()],
-        expected => {
-            vec![
-                format!("{} of {expected} hosts done", tally.done),
-                format!("{}/{expected} done", tally.done),
-            ]
-        }
+/// Returns how many hosts are done, in a short and a long form.
+fn hosts(tally: Tally) -> [String; 2] {
+    let Tally { done, expected, .. } = tally;
+    match expected {
+        0 => ["no host".to_owned(), "no host heard".to_owned()],
+        1 => [format!("{done}/1 done"), format!("{done} of 1 host done")],
+        _ => [format!("{done}/{expected} done"), format!("{done} of {expected} hosts done")],
     }
 }
 
-fn rate(view: &View<'_>) -> Vec<String> {
-    let Some(rate) = Rate::from_bits(view.rate) else { return Vec::new() };
+/// Returns the rate in a short and a long form; both are empty while nothing is sent.
+fn rate(view: &View<'_>) -> [String; 2] {
+    let text = match view.rate {
+        bits if bits < 10_000_000 || bits >= 1_000_000_000 => {
+            Rate::from_bits(bits).map_or_else(String::new, |rate| rate.to_string())
+        }
+        bits => format!("{:.0} Mbit/s", bits as f64 / 1e6),
+    };
     match view.copies {
-        0 | 1 => vec![rate.to_string()],
-        copies => vec![format!("{rate} x {copies} copies"), format!("{rate} x {copies}")],
+        copies if copies > 1 && !text.is_empty() => {
+            [format!("{text} x {copies}"), format!("{text} x {copies} copies")]
+        }
+        _ => [text, String::new()],
     }
 }
 
@@ -232,13 +252,15 @@ pub(crate) fn percent(part: u64, whole: u64) -> u64 {
     }
 }
 
-/// Returns both sizes in the unit of the larger one.
+/// Returns both sizes in the unit of the larger one, with a digit after the point below ten.
 fn sizes(part: u64, whole: u64) -> String {
     let power = (whole.max(1).ilog2() / 10).min(UNITS.len() as u32 - 1);
     let of = |bytes: u64| bytes as f64 / (1_u64 << (10 * power)) as f64;
-    match power {
-        0 => format!("{part}/{whole} B"),
-        _ => format!("{:.1}/{:.1} {}", of(part), of(whole), UNITS[power as usize]),
+    let unit = UNITS[power as usize];
+    match (power, of(whole) < 10.0) {
+        (0, _) => format!("{part}/{whole} B"),
+        (_, true) => format!("{:.1}/{:.1} {unit}", of(part), of(whole)),
+        (_, false) => format!("{:.0}/{:.0} {unit}", of(part), of(whole)),
     }
 }
 
@@ -313,19 +335,19 @@ mod tests {
     fn what_matters_most_is_there_at_every_width() {
         let slow = slow();
         let view = sending(&slow);
-        assert_eq!(plain(&view, 40), "debian-13.raw  37 %  24.0/64.0 MiB  0:03");
+        assert_eq!(plain(&view, 40), "debian-13.raw  37 %  24/64 MiB  ETA 0:04");
         assert_eq!(
             plain(&view, 80),
-            "debian-13.raw  37 %  24.0/64.0 MiB  80.0 Mbit/s  0:03  ETA 0:04  0/6 done  1 late"
+            "debian-13.raw  37 %  24/64 MiB  80 Mbit/s  ETA 0:04  1 late: compute-5 12 %"
         );
         assert_eq!(
             plain(&view, 140),
-            "debian-13.raw  37 %  24.0/64.0 MiB  80.0 Mbit/s  0:03  ETA 0:04  0 of 6 hosts done  \
+            "debian-13.raw  37 %  24/64 MiB  80 Mbit/s  0:03  ETA 0:04  0 of 6 hosts done  \
              1 late: compute-5 12 %: 62 % lost on the way"
         );
         assert_eq!(
             plain(&view, 200),
-            "debian-13.raw  37 %  [=======>            ]  24.0/64.0 MiB  80.0 Mbit/s  0:03  ETA 0:04  \
+            "debian-13.raw  37 %  [=======>            ]  24/64 MiB  80 Mbit/s  0:03  ETA 0:04  \
              0 of 6 hosts done  1 late: compute-5 12 %: 62 % lost on the way"
         );
     }
@@ -348,7 +370,7 @@ mod tests {
         );
         assert_eq!(
             plain(&view, 140),
-            "debian-13.raw  100 %  [====================]  64.0/64.0 MiB  0:12  finishing  5 of 6 hosts done  \
+            "debian-13.raw  100 %  [====================]  64/64 MiB  0:12  finishing  5 of 6 hosts done  \
              1 not heard: compute-6, until 17:12:35"
         );
     }
@@ -356,7 +378,7 @@ mod tests {
     #[test]
     fn no_line_is_wider_than_its_terminal() {
         let many: Vec<(String, Lag)> = (0..200)
-            .map(|i| (format!("計算-{}", 7 * i), if i % 2 == 0 { Lag::Unheard } else { Lag::Failed }))
+            .map(|i| (format!("compute-{}", 7 * i), if i % 2 == 0 { Lag::Unheard } else { Lag::Failed }))
             .collect();
         let many: Vec<(&str, Lag, u32, Option<LagCause>)> = many
             .iter()
@@ -392,8 +414,8 @@ mod tests {
     #[test]
     fn sizes_and_times_are_short() {
         assert_eq!(sizes(0, 0), "0/0 B");
-        assert_eq!(sizes(1 << 29, 20 << 30), "0.5/20.0 GiB");
-        assert_eq!(sizes(u64::MAX, u64::MAX), "16.0/16.0 EiB");
+        assert_eq!(sizes(1 << 29, 2 << 30), "0.5/2.0 GiB");
+        assert_eq!(sizes(u64::MAX, u64::MAX), "16/16 EiB");
         assert_eq!(clock(Duration::from_secs(59)), "0:59");
         assert_eq!(clock(Duration::from_secs(3 * 3600 + 61)), "3:01:01");
         assert_eq!((percent(99, 100), percent(999, 1000), percent(0, 0)), (99, 99, 100));

@@ -25,7 +25,7 @@ impl Meter {
     pub(crate) fn note(&mut self, at: Duration, done: u64, wire: u64) {
         let sample = Sample { at, done, wire };
         let last_but_one = self.samples.len().checked_sub(2).map(|i| self.samples[i].at);
-        let replaces = last_but_one.is_some_and(|before| at.saturating_sub(before) < SAMPLE_GAP);
+        let replaces = last_but_one.is_some_and(|before| at.saturating_sub(before) <= SAMPLE_GAP);
         if replaces {
             self.samples.pop_back();
         }
