@@ -46,9 +46,10 @@ pub(super) fn run(
 
 /// Asks about the copies of an image, or for all that the hosts hold.
 pub(super) fn status(args: StatusArgs) -> Result<u8, Failure> {
-    match args.of_image() {
-        Ok(args) => about_image(args, QueryKind::Status),
-        Err(args) => block_on(ask(args, QueryKind::Hosts, Namesakes::Refused, Enrol::No, View::Images))?,
+    let namesakes = args.namesakes();
+    match args.image {
+        Some(image) => run(args.query, QueryKind::Status(image), namesakes, Enrol::No),
+        None => block_on(ask(args.query, QueryKind::Hosts, namesakes, Enrol::No, View::Images))?,
     }
 }
 

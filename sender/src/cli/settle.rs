@@ -211,7 +211,7 @@ impl Line {
             match name {
                 "config" => line.asked.config = value.clone().map(Into::into),
                 "profile" => {
-                    line.asked.profile = value.clone().map(|name| name.to_string_lossy().into_owned())
+                    line.asked.profile = value.as_ref().map(|name| name.to_string_lossy().into_owned());
                 }
                 "help" | "version" => line.wants_help = true,
                 "json" => line.wants_json = true,

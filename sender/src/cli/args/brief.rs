@@ -16,8 +16,8 @@ pub(super) fn with_brief_help(command: Command) -> Command {
 
 /// Returns the text up to the end of its first thought.
 fn brief(whole: &str) -> &str {
-    let starts = [". ", "; ", ": ", " [default"].into_iter().flat_map(|end| whole.match_indices(end));
-    let end = starts.map(|(at, _)| at).filter(|at| *at >= THOUGHT_BYTES_MIN).min();
+    let details = [". ", "; ", ": "].into_iter().flat_map(|end| whole.match_indices(end)).map(|(at, _)| at);
+    let end = details.filter(|at| *at >= THOUGHT_BYTES_MIN).chain(whole.find(" [default")).min();
     &whole[..end.unwrap_or(whole.len())]
 }
 
@@ -34,6 +34,7 @@ mod tests {
         for (whole, first) in [
             ("Interface to send on: name or address [default: any]", "Interface to send on"),
             ("Multicast group and port", "Multicast group and port"),
+            ("Region of the cloud [default: any]", "Region of the cloud"),
             ("auto: as hard as the cores can; off; or a level", "auto: as hard as the cores can"),
             ("One sentence. Another one", "One sentence. Another one"),
             ("One long sentence here. Another one", "One long sentence here"),

@@ -137,7 +137,7 @@ pub(crate) struct GroupKey {
     /// File with the group key; if given more than once, the first is used
     #[arg(long, value_name = "FILE", conflicts_with = "insecure")]
     key: Vec<PathBuf>,
-    /// Use the key that everybody knows: for a lab only
+    /// Use the key that everybody knows, for a lab only
     #[arg(long)]
     insecure: bool,
 }

@@ -30,7 +30,7 @@ pub struct Args {
     pub(crate) command: Command,
     #[command(flatten)]
     pub(crate) places: Places,
-    /// Log what is done; -vv: log also what each datagram leads to [default: warnings alone; RUST_LOG sets it in detail]
+    /// Log what is done, on standard error. Twice: log also what libraries do [default: warnings, or RUST_LOG]
     #[arg(short, long, global = true, action = clap::ArgAction::Count, help_heading = "Output")]
     pub(crate) verbose: u8,
 }

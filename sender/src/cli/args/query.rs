@@ -84,12 +84,8 @@ pub(crate) struct StatusArgs {
 }
 
 impl StatusArgs {
-    /// Returns the query about an image, or that for all of them.
-    pub(crate) fn of_image(self) -> Result<ImageQueryArgs, QueryArgs> {
-        match self {
-            Self { image: Some(image), latest, query } => Ok(ImageQueryArgs { image, latest, query }),
-            Self { query, .. } => Err(query),
-        }
+    pub(crate) fn namesakes(&self) -> Namesakes {
+        namesakes(self.latest)
     }
 }
 
