@@ -307,6 +307,9 @@ fn configuration(variant: Variant, group: &str) -> String {
             "interface = \"eth1\"" => format!("interface = \"{}\"", Lab::INTERFACE),
             "store = \"directory:/var/lib/glancecast/images\"" if variant == Variant::Nova => String::new(),
             _ if line.starts_with("#group = ") => format!("group = \"{group}\""),
+            _ if line.starts_with("key = ") && variant == Variant::Nova => {
+                "key = \"credential:group.key\"".to_owned()
+            }
             _ if line.starts_with("#nova_conf = ") && variant == Variant::Nova => {
                 line.trim_start_matches('#').to_owned()
             }
@@ -331,8 +334,7 @@ const IMAGE_ID: &str = "4b2c93ee-4f24-4cfd-8fca-e1cf11ac1a44";
 const WRITE_STORE: &str = "write-store";
 
 /// The drop-in of docs/openstack-nodes.md.
-const CREDENTIAL: &str = "[Service]\nLoadCredential=group.key:/etc/glancecast/group.key\nExecStart=\nExecStart=/usr/local/bin/glancecastd \
-                          --config /etc/glancecast/glancecastd.toml --key ${CREDENTIALS_DIRECTORY}/group.key\n";
+const CREDENTIAL: &str = "[Service]\nLoadCredential=group.key:/etc/glancecast/group.key\n";
 
 /// The attempts; each prints a line `tried WHAT: done` or `refused`.
 const PROBE: &str = r#"#!/bin/sh
