@@ -103,6 +103,11 @@ impl Service {
         }
     }
 
+    /// Returns how long the loop may sleep without missing a ping.
+    pub(crate) fn patience(&self) -> Duration {
+        self.gap.unwrap_or(Duration::MAX)
+    }
+
     /// Reports that the service is ready, once: the group is joined, or was waited for longer than a boot should wait.
     pub(crate) fn ready(&mut self) {
         if !std::mem::replace(&mut self.is_ready, true) {

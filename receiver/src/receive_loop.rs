@@ -708,7 +708,8 @@ impl ReceiveLoop {
         let relay = self.forwarder.poll_timeout();
         let next = [machine, self.responder.poll_timeout(), relay].into_iter().flatten().min();
         let until = next.map_or(IDLE_SLEEP, |at| at.since(self.clock.now()));
-        let stopping = if self.stopping.is_some() { STOPPING_SLEEP } else { IDLE_SLEEP };
+        let idle = IDLE_SLEEP.min(self.service.patience());
+        let stopping = if self.stopping.is_some() { STOPPING_SLEEP } else { idle };
         until.min(stopping)
     }
 

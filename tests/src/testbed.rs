@@ -153,7 +153,8 @@ impl Testbed {
         self.start_receiver_with(self.command(host, "glancecastd"), host, arguments)
     }
 
-    fn start_receiver_with(&self, mut command: Command, host: &str, arguments: &[&str]) -> Process {
+    /// Starts a receiver from a prepared command without waiting.
+    pub fn start_receiver_with(&self, mut command: Command, host: &str, arguments: &[&str]) -> Process {
         let store = format!("directory:{}", self.store(host).display());
         let state = self.state(host);
         let usual = [

@@ -20,6 +20,7 @@ mod leaving;
 mod licences;
 mod names;
 mod no_disk;
+mod node;
 mod odd_cloud;
 mod own_address;
 mod pipes;

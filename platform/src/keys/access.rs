@@ -3,18 +3,23 @@
 use std::fs::Metadata;
 use std::os::unix::fs::MetadataExt;
 
-use nix::unistd::Uid;
+use nix::unistd::{Gid, Uid};
 
 /// The owner and the permission bits of a file.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Access {
     pub(crate) owner: Uid,
+    pub(crate) group: Gid,
     pub(crate) mode: u32,
 }
 
 impl Access {
     pub(crate) fn of(metadata: &Metadata) -> Self {
-        Self { owner: Uid::from_raw(metadata.uid()), mode: metadata.mode() & 0o777 }
+        Self {
+            owner: Uid::from_raw(metadata.uid()),
+            group: Gid::from_raw(metadata.gid()),
+            mode: metadata.mode() & 0o777,
+        }
     }
 
     /// Returns those of a directory, as far as its entries are concerned. Where the sticky bit is set, others can
@@ -44,7 +49,8 @@ mod tests {
     #[test]
     fn a_file_is_changed_by_its_user_and_root_alone() {
         let may_change = |owner, mode, us| {
-            Access { owner: Uid::from_raw(owner), mode }.others_may_change(Uid::from_raw(us))
+            Access { owner: Uid::from_raw(owner), group: Gid::from_raw(0), mode }
+                .others_may_change(Uid::from_raw(us))
         };
         for (owner, mode, us) in [(990, 0o644, 990), (0, 0o644, 990), (0, 0o600, 0), (990, 0o444, 990)] {
             assert!(!may_change(owner, mode, us), "{owner} {mode:o} {us}");

@@ -85,7 +85,7 @@ fn check_directory(state: &Path) -> Result<(), HostKeyError> {
     }
     let (access, user) = (Access::of_directory(&metadata), geteuid());
     if access.others_may_change(user) {
-        let Access { owner, mode } = access;
+        let Access { owner, mode, .. } = access;
         return Err(HostKeyError::ChangeableByOthers { path: path(), owner, mode, user });
     }
     Ok(())

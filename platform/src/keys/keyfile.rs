@@ -1,15 +1,16 @@
-//! Group key files: 32 raw bytes that only their user may read, and that only this user or root may change.
+//! Group key files: 32 raw bytes, or one line of text (`glancecast-key:` and 64 hexadecimal digits) for templates and vaults.
+//! Their user may read them, a group that the service is in, and nobody else; only this user or root may change them.
 
 use std::fs::{self, OpenOptions, Permissions};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
-use glancecast_proto::hex::Hex;
+use glancecast_proto::hex::{self, Hex};
 use glancecast_proto::limits::GROUP_KEYS_MAX;
 use glancecast_proto::seal::GroupKey;
 use nix::fcntl::OFlag;
-use nix::unistd::{Uid, geteuid};
+use nix::unistd::{Gid, Group, Uid, getegid, geteuid};
 use zeroize::Zeroizing;
 
 use super::access::Access;
@@ -19,11 +20,27 @@ use super::access::Access;
 /// # Errors
 /// [`KeyFileError`]: the file is missing, not regular, of another length, somebody else's, or open to others.
 pub fn load(path: &Path) -> Result<GroupKey, KeyFileError> {
-    let bytes = read_private(path, GroupKey::BYTES)?;
-    let mut key = Zeroizing::new([0; GroupKey::BYTES]);
-    key.copy_from_slice(&bytes);
-    Ok(GroupKey::new(*key))
+    let bytes = read_up_to(path, TEXT_BYTES_MAX, Readers::OwnGroup)?;
+    parse(&bytes).ok_or_else(|| KeyFileError::Length { path: path.to_owned(), bytes: bytes.len() as u64 })
 }
+
+/// Parses the content of a key file, in either form; `None` if it has no group key.
+fn parse(file: &[u8]) -> Option<GroupKey> {
+    if let Ok(raw) = <[u8; GroupKey::BYTES]>::try_from(file) {
+        let key = Zeroizing::new(raw);
+        return Some(GroupKey::new(*key));
+    }
+    let line = file.strip_suffix(b"\n").unwrap_or(file);
+    let digits = std::str::from_utf8(line.strip_prefix(TEXT_PREFIX.as_bytes())?).ok()?;
+    let key = Zeroizing::new(hex::parse::<{ GroupKey::BYTES }>(digits)?);
+    Some(GroupKey::new(*key))
+}
+
+/// The beginning of a group key as text. No other kind of key begins like this.
+pub const TEXT_PREFIX: &str = "glancecast-key:";
+
+/// Longest content: the prefix, two digits a byte, and a line feed.
+const TEXT_BYTES_MAX: usize = TEXT_PREFIX.len() + 2 * GroupKey::BYTES + 1;
 
 /// Reads the key files of a host: the group's key, and the new one too while the key is being replaced.
 ///
@@ -60,6 +77,19 @@ pub(crate) fn read_private(path: &Path, len: usize) -> Result<Zeroizing<Vec<u8>>
 /// # Errors
 /// [`KeyFileError`]
 pub fn read_private_up_to(path: &Path, len: usize) -> Result<Zeroizing<Vec<u8>>, KeyFileError> {
+    read_up_to(path, len, Readers::Owner)
+}
+
+/// Who may read a file of our own besides us.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Readers {
+    /// Nobody.
+    Owner,
+    /// The group of this process: a service's key is usually root's or its own, with the service's group.
+    OwnGroup,
+}
+
+fn read_up_to(path: &Path, len: usize, readers: Readers) -> Result<Zeroizing<Vec<u8>>, KeyFileError> {
     let at = |error| KeyFileError::Io { path: path.to_owned(), error };
     // Opening a named pipe must not wait for a writer.
     let file = OpenOptions::new().read(true).custom_flags(OFlag::O_NONBLOCK.bits()).open(path);
@@ -72,7 +102,7 @@ pub fn read_private_up_to(path: &Path, len: usize) -> Result<Zeroizing<Vec<u8>>,
     if !metadata.is_file() {
         return Err(KeyFileError::NotAFile { path: path.to_owned() });
     }
-    Access::of(&metadata).check(geteuid(), path)?;
+    Access::of(&metadata).check((geteuid(), getegid()), readers, path)?;
     if metadata.size() > len as u64 {
         return Err(KeyFileError::Length { path: path.to_owned(), bytes: metadata.size() });
     }
@@ -91,19 +121,35 @@ fn closed_to_us(path: &Path, error: io::Error) -> KeyFileError {
 }
 
 impl Access {
-    /// Checks that the file belongs to the user of this process, and only that user may read it; or to root, with read
-    /// access for a group at most. The group may be the service's own. With systemd's `LoadCredential=` the files
+    /// Checks that the file belongs to the user of this process, and only that user and `readers` may read it; or to root, with
+    /// read access for a group at most. The group may be the service's own. With systemd's `LoadCredential=` the files
     /// belong to root and have an access list for the service's user, which shows as group permissions (acl(5)).
-    fn check(&self, user: Uid, path: &Path) -> Result<(), KeyFileError> {
-        let Self { owner, mode } = *self;
+    fn check(
+        &self,
+        (user, own_group): (Uid, Gid),
+        readers: Readers,
+        path: &Path,
+    ) -> Result<(), KeyFileError> {
+        let Self { owner, group, mode } = *self;
         if owner != user && !owner.is_root() {
             return Err(KeyFileError::OfSomebodyElse { path: path.to_owned(), owner, user });
         }
-        let forbidden = if owner == user { 0o077 } else { 0o037 };
+        let is_shared = readers == Readers::OwnGroup && group == own_group;
+        let forbidden = if owner == user && !is_shared { 0o077 } else { 0o037 };
         if mode & forbidden != 0 {
-            return Err(KeyFileError::OpenToOthers { path: path.to_owned(), mode, most: 0o640 & !forbidden });
+            let who = if mode & 0o007 != 0 { "everybody".to_owned() } else { shown(group) };
+            let most = 0o640 & !forbidden;
+            return Err(KeyFileError::OpenToOthers { path: path.to_owned(), mode, who, most });
         }
         Ok(())
+    }
+}
+
+/// Returns a group's name in quotes, or its number.
+fn shown(group: Gid) -> String {
+    match Group::from_gid(group) {
+        Ok(Some(known)) => format!("group {:?}", known.name),
+        _ => format!("group {group}"),
     }
 }
 
@@ -171,9 +217,12 @@ pub enum KeyFileError {
         /// Its path.
         path: PathBuf,
     },
-    /// The length is not 32 bytes.
-    #[error("key file {path}: {bytes} bytes long, and a key is {key} bytes; make one with: glancecast keygen FILE",
-        path = path.display(), key = GroupKey::BYTES)]
+    /// It has no group key.
+    #[error(
+        "key file {path}: no group key in its {bytes} bytes: that is {key} bytes, or one line {TEXT_PREFIX} and {digits} hexadecimal digits; \
+         glancecast keygen FILE makes one",
+        path = path.display(), key = GroupKey::BYTES, digits = 2 * GroupKey::BYTES
+    )]
     Length {
         /// Its path.
         path: PathBuf,
@@ -195,13 +244,15 @@ pub enum KeyFileError {
         user: Uid,
     },
     /// The group or others may read or change the file.
-    #[error("key file {path}: others may read or change it (mode {mode:04o}); close it with: chmod {most:o} {path}",
+    #[error("key file {path}: mode {mode:04o} lets {who} read or change it; close it with: chmod {most:o} {path}",
         path = path.display())]
     OpenToOthers {
         /// Its path.
         path: PathBuf,
         /// Its permission bits.
         mode: u32,
+        /// Who may read or change it: a group, or everybody.
+        who: String,
         /// The permission bits that it may have.
         most: u32,
     },
@@ -259,9 +310,36 @@ mod tests {
             assert!(matches!(load(&path), Err(KeyFileError::Length { .. })), "{bytes}");
         }
         std::fs::write(&path, [1; 32]).expect("writable");
-        for mode in [0o640, 0o604, 0o620] {
+        for mode in [0o660, 0o604, 0o620] {
             std::fs::set_permissions(&path, PermissionsExt::from_mode(mode)).expect("ours");
             assert!(matches!(load(&path), Err(KeyFileError::OpenToOthers { .. })), "{mode:o}");
+        }
+        std::fs::set_permissions(&path, PermissionsExt::from_mode(0o640)).expect("ours");
+        load(&path).expect("the group of this process may read it");
+        assert!(read_private(&path, 32).is_err(), "which is for group keys alone");
+    }
+
+    #[test]
+    fn a_key_is_the_same_as_bytes_and_as_a_line_of_text() {
+        let raw: [u8; GroupKey::BYTES] = std::array::from_fn(|at| at as u8 * 7);
+        let id = GroupKey::new(raw).id();
+        let digits = Hex(&raw).to_string();
+        let parsed = |text: &str| parse(text.as_bytes()).map(|key| key.id());
+        assert_eq!(parse(&raw).map(|key| key.id()), Some(id));
+        for good in ["", "\n"] {
+            assert_eq!(parsed(&format!("{TEXT_PREFIX}{digits}{good}")), Some(id));
+            assert_eq!(parsed(&format!("{TEXT_PREFIX}{}{good}", digits.to_uppercase())), Some(id));
+        }
+        let short = &digits[1..];
+        for bad in [
+            digits.clone(),
+            format!("{TEXT_PREFIX}{short}"),
+            format!("{TEXT_PREFIX}{digits}\n\n"),
+            format!("{TEXT_PREFIX}{digits} "),
+            format!(" {TEXT_PREFIX}{digits}"),
+            format!("{TEXT_PREFIX}{short}g"),
+        ] {
+            assert_eq!(parsed(&bad), None, "{bad}");
         }
     }
 
@@ -323,13 +401,34 @@ mod tests {
             (other, 0o600, root, "chown 0 "),
             (service, 0o600, root, "chown 0 "),
         ] {
-            let checked = Access { owner, mode }.check(user, Path::new("/k"));
+            let (group, own) = (Gid::from_raw(50), Gid::from_raw(51));
+            let access = Access { owner, group, mode };
+            let checked = access.check((user, own), Readers::OwnGroup, Path::new("/k"));
             let said = checked.err().map(|error| error.to_string()).unwrap_or_default();
             assert!(
                 said.contains(verdict) && said.is_empty() == verdict.is_empty(),
                 "{owner} {mode:o} {user}: {said}"
             );
             assert!(!said.contains('\n'), "{said}");
+        }
+    }
+
+    #[test]
+    fn a_key_that_the_services_own_group_may_read_is_accepted_and_another_group_is_named() {
+        let (user, own) = (Uid::from_raw(990), Gid::from_raw(990));
+        let said = |mode, group: u32, readers| {
+            let access = Access { owner: user, group: Gid::from_raw(group), mode };
+            access.check((user, own), readers, Path::new("/k")).err().map(|error| error.to_string())
+        };
+        assert_eq!([said(0o640, 990, Readers::OwnGroup), said(0o440, 990, Readers::OwnGroup)], [None, None]);
+        for (mode, group, readers, words) in [
+            (0o640, 4_242, Readers::OwnGroup, "mode 0640 lets group 4242 read"),
+            (0o640, 990, Readers::Owner, "chmod 600 "),
+            (0o660, 990, Readers::OwnGroup, "chmod 640 "),
+            (0o644, 990, Readers::OwnGroup, "lets everybody read"),
+        ] {
+            let said = said(mode, group, readers).expect(words);
+            assert!(said.contains(words), "{said}");
         }
     }
 

@@ -93,7 +93,7 @@ fn read_list(path: &Path) -> Result<String, SenderKeyError> {
     let at = |error| SenderKeyError::Unreadable { path: path.to_owned(), error };
     let mut file = fs::File::open(path).map_err(at)?;
     let metadata = file.metadata().map_err(at)?;
-    let access @ Access { owner, mode } = Access::of(&metadata);
+    let access @ Access { owner, mode, .. } = Access::of(&metadata);
     if access.others_may_change(geteuid()) {
         return Err(SenderKeyError::ChangeableByOthers { path: path.to_owned(), owner, mode });
     }

@@ -67,7 +67,7 @@ pub fn start(format: Format, host: &str) {
             .init(),
         Format::Json => tracing_subscriber::registry().with(filter).with(Lines).init(),
         Format::Journal => {
-            tracing_subscriber::registry().with(filter).with(Entries(Journal::open(host))).init()
+            tracing_subscriber::registry().with(filter).with(Entries(Journal::open(host))).init();
         }
     }
 }

@@ -1,4 +1,5 @@
-//! `glancecast keygen`: creates one key, or with `--all` those of a group and its sender, and prints how to use them.
+//! `glancecast keygen`: creates one key, or with `--all` those of a group and its sender, and prints how to use them. Of a key
+//! that is there it prints what may be shown: `--public`, `--fingerprint`.
 
 use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
 use std::io::{self, Write};
@@ -16,6 +17,16 @@ use crate::output::json;
 
 /// Creates new keys and prints how to use them.
 pub(super) fn run(args: &KeygenArgs) -> Result<u8, Failure> {
+    if let Some(file) = &args.public {
+        let key = sender_keys::load(file).map_err(KeysError::from)?;
+        print(&format!("{}\n", key.public()))?;
+        return Ok(cli::EXIT_OK);
+    }
+    if let Some(file) = &args.fingerprint {
+        let key = keyfile::load(file).map_err(|error| KeysError::from(SenderKeyError::from(error)))?;
+        print(&format!("{}\n", key.id().fingerprint()))?;
+        return Ok(cli::EXIT_OK);
+    }
     match (&args.all, &args.file) {
         (Some(directory), _) => {
             let keys = Keys::create(directory)?;

@@ -22,7 +22,12 @@ pub(crate) fn intro(options: &PushOptions, plan: &PushPlan) -> String {
     for (host, reason) in plan.targets.left_out.all() {
         let _ = writeln!(text, "left out: {}, {}", printable(host), printable(reason));
     }
-    let _ = writeln!(text, "on interface {}, in packets of {} bytes", plan.interface, plan.mtu);
+    let key = plan.config.key.id().fingerprint();
+    let _ = writeln!(
+        text,
+        "on interface {}, in packets of {} bytes, under the group key {key}",
+        plan.interface, plan.mtu
+    );
     if plan.network.destinations.need_source() {
         let _ =
             writeln!(text, "the group is source-specific: receivers need --source {}", plan.interface.addr);

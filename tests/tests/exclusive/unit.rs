@@ -21,6 +21,7 @@ fn the_unit_receives_a_signed_push_into_its_store_and_may_do_nothing_else() {
     site.push(&[]);
     let published = site.node.run(&["stat", "-c", "%s %U %a", "/var/lib/glancecast/images/image"]).output;
     assert_eq!(published.trim(), format!("{BYTES} glancecast 644"));
+    site.assert_shows_its_push();
     site.assert_without_rights(GLANCECAST);
     // Without a right it puts its sockets on another interface.
     site.testbed.network().unplug("r1");
@@ -32,6 +33,45 @@ fn the_unit_receives_a_signed_push_into_its_store_and_may_do_nothing_else() {
     site.assert_keeps_its_key("glancecast");
     let tried = site.probe("/var/lib/glancecast/images");
     assert_eq!(tried.done, [WRITE_STORE, "read-group-key", "read-sender-pub"], "{}", tried.journal);
+}
+
+#[test]
+fn a_broken_configuration_is_refused_at_a_reload_and_fails_the_unit_at_a_start() {
+    needs!(systemd::NEEDS);
+    let site = Site::new(Variant::Plain);
+    site.start();
+    let pid = site.node.main_pid(UNIT);
+    let file = "/etc/glancecast/glancecastd.toml";
+    let set = |line: &str| {
+        let edit = format!("sed -i '1i {line}' {file}");
+        assert_eq!(site.node.run(&["sh", "-c", &edit]).code, Some(0));
+    };
+    set("write_rate = \"40mbit\"");
+    site.node.systemctl(&["reload", UNIT]);
+    site.node.wait_for_log(UNIT, "the settings were read anew", SOON);
+    set("nonsense = 1");
+    site.node.systemctl(&["reload", UNIT]);
+    site.node.wait_for_log(UNIT, "all settings stay as they were", SOON);
+    assert_eq!(site.node.main_pid(UNIT), pid, "it goes on");
+    let warnings =
+        site.node.run(&["journalctl", "--no-pager", "-o", "cat", "-p", "warning", "-u", UNIT]).output;
+    assert!(warnings.contains("line 1") && !warnings.contains("read anew\n"), "{warnings}");
+    let checked = site.node.run(&["glancecastd", "--check", "--config", file]);
+    assert!(checked.code == Some(78) && checked.output.contains("nonsense"), "{checked:?}");
+
+    let restarted = site.node.run(&["systemctl", "restart", UNIT]);
+    assert_ne!(restarted.code, Some(0), "{restarted:?}");
+    let state =
+        site.node.systemctl(&["show", "-p", "ActiveState", "-p", "ExecMainStatus", "-p", "NRestarts", UNIT]);
+    for part in ["ActiveState=failed", "ExecMainStatus=78", "NRestarts=0"] {
+        assert!(state.contains(part), "{part}: {state} {}", site.node.journal(UNIT));
+    }
+    let errors = site.node.run(&["journalctl", "--no-pager", "-o", "cat", "-p", "err", "-u", UNIT]).output;
+    assert!(errors.contains("glancecastd: configuration"), "{errors}");
+    assert_eq!(site.node.run(&["sed", "-i", "1d", file]).code, Some(0));
+    let checked = site.node.run(&["glancecastd", "--check", "--config", file]);
+    assert_eq!(checked.code, Some(0), "as root, of files of the service's user: {checked:?}");
+    site.node.systemctl(&["start", UNIT]);
 }
 
 #[test]
@@ -135,7 +175,8 @@ impl Site {
 
     fn start(&self) {
         self.node.systemctl(&["start", UNIT]);
-        self.node.wait_for_log(UNIT, " listening", SOON);
+        // `systemctl start` has returned, so it is ready.
+        assert!(self.node.journal(UNIT).contains("listening name=node"), "{}", self.node.journal(UNIT));
     }
 
     /// Stops the unit; asserts that it exits by itself with success.
@@ -161,7 +202,7 @@ impl Site {
     /// Returns the public keys that the starts of the unit have logged.
     fn keys(&self) -> Vec<String> {
         let journal = self.node.journal(UNIT);
-        let starts = journal.lines().filter(|line| line.contains(" listening"));
+        let starts = journal.lines().filter(|line| line.starts_with("listening "));
         let key = |line: &str| {
             line.split_whitespace().find_map(|word| word.strip_prefix("key=")).map(str::to_owned)
         };
@@ -187,6 +228,22 @@ impl Site {
         ];
         let (end, report) = self.testbed.push(&[&usual, more].concat()).report(SOON * 2);
         assert_eq!(end.code(), Some(0), "{report:?} {}", self.node.journal(UNIT));
+    }
+
+    /// Asserts that systemd, the journal and the status know of the push.
+    fn assert_shows_its_push(&self) {
+        let status = wait::until("the push in the status", SOON, || {
+            let status = self.node.systemctl(&["show", "--value", "-p", "StatusText", UNIT]);
+            status.contains("last push image published").then_some(status)
+        });
+        assert!(status.starts_with("listening on "), "{status}");
+        let of_image =
+            ["journalctl", "--no-pager", "-o", "cat", "GLANCECAST_IMAGE=image", "GLANCECAST_HOST=node"];
+        let entries = self.node.run(&of_image).output;
+        let is_published = |line: &str| line.starts_with("published ") && line.contains(" seconds=");
+        assert!(entries.lines().any(is_published), "{entries}");
+        let shown = self.node.run(&["glancecastd", "status"]);
+        assert!(shown.code == Some(0) && shown.output.contains("image  "), "{shown:?}");
     }
 
     /// Asserts that no thread of the service has a capability, can gain rights or leaves a core file, and that no
@@ -250,6 +307,9 @@ fn configuration(variant: Variant, group: &str) -> String {
             "interface = \"eth1\"" => format!("interface = \"{}\"", Lab::INTERFACE),
             "store = \"directory:/var/lib/glancecast/images\"" if variant == Variant::Nova => String::new(),
             _ if line.starts_with("#group = ") => format!("group = \"{group}\""),
+            _ if line.starts_with("key = ") && variant == Variant::Nova => {
+                "key = \"credential:group.key\"".to_owned()
+            }
             _ if line.starts_with("#nova_conf = ") && variant == Variant::Nova => {
                 line.trim_start_matches('#').to_owned()
             }
@@ -274,8 +334,7 @@ const IMAGE_ID: &str = "4b2c93ee-4f24-4cfd-8fca-e1cf11ac1a44";
 const WRITE_STORE: &str = "write-store";
 
 /// The drop-in of docs/openstack-nodes.md.
-const CREDENTIAL: &str = "[Service]\nLoadCredential=group.key:/etc/glancecast/group.key\nExecStart=\nExecStart=/usr/local/bin/glancecastd \
-                          --config /etc/glancecast/glancecastd.toml --key ${CREDENTIALS_DIRECTORY}/group.key\n";
+const CREDENTIAL: &str = "[Service]\nLoadCredential=group.key:/etc/glancecast/group.key\n";
 
 /// The attempts; each prints a line `tried WHAT: done` or `refused`.
 const PROBE: &str = r#"#!/bin/sh

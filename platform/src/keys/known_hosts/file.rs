@@ -266,7 +266,7 @@ impl Place {
 fn ours(path: &Path, access: Access) -> Result<(), KnownHostsError> {
     let user = geteuid();
     if access.others_may_change(user) {
-        let Access { owner, mode } = access;
+        let Access { owner, mode, .. } = access;
         return Err(KnownHostsError::ChangeableByOthers { path: path.to_owned(), owner, mode, user });
     }
     Ok(())

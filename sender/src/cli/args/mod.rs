@@ -22,9 +22,13 @@ pub(crate) use query::{HostsArgs, ImageQueryArgs, QueryArgs, RemoveArgs, StatusA
 pub(crate) use rekey::RekeyArgs;
 pub(crate) use send::SendArgs;
 
+/// What `--version` prints: the versions of the program and of its protocol.
+const VERSION_LINE: &str = concat!(env!("CARGO_PKG_VERSION"), " (protocol 2)");
+const _: () = assert!(glancecast_proto::wire::VERSION == 2, "VERSION_LINE names it");
+
 /// Copies an operating-system image to many hosts at once, over multicast, and proves every copy.
 #[derive(Debug, Parser)]
-#[command(name = "glancecast", version, arg_required_else_help = true)]
+#[command(name = "glancecast", version = VERSION_LINE, arg_required_else_help = true)]
 pub struct Args {
     #[command(subcommand)]
     pub(crate) command: Command,
@@ -255,7 +259,7 @@ const IMAGE_STATUSES: [&str; 9] = [
 #[derive(Debug, clap::Args)]
 pub(crate) struct KeygenArgs {
     /// File for a new group key, mode 0600; an existing file is never replaced
-    #[arg(required_unless_present = "all")]
+    #[arg(required_unless_present_any = ["all", "public", "fingerprint"])]
     pub(crate) file: Option<PathBuf>,
     /// Create a sender's key pair instead: the file holds the secret half; the public half is printed, for --sender on
     /// the hosts
@@ -264,6 +268,13 @@ pub(crate) struct KeygenArgs {
     /// Create all keys of a group in this directory: group.key, sender.key and sender.pub; says which goes where
     #[arg(long, value_name = "DIR", conflicts_with_all = ["file", "sender"])]
     pub(crate) all: Option<PathBuf>,
+    /// Create nothing: print the public half of the sender key in this file
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["file", "sender", "all"])]
+    pub(crate) public: Option<PathBuf>,
+    /// Create nothing: print the fingerprint of the group key in this file, which glancecastd logs as group_key= and shows in
+    /// `glancecastd status`
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["file", "sender", "all", "public"])]
+    pub(crate) fingerprint: Option<PathBuf>,
     /// With --all: print one JSON object on standard output instead of text
     // Clap drops the requirement if an argument that conflicts with the required one is given, here a file.
     #[arg(long, requires = "all", conflicts_with = "file")]
