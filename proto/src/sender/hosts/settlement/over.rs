@@ -88,7 +88,8 @@ impl Settlement {
     }
 }
 
-const NEVER_ANSWERED: &str = "never answered: is glancecastd up there, with this group and this key?";
+const NEVER_ANSWERED: &str = "never answered. Look on it, in this order: systemctl status glancecastd; its log, which names a wrong key or clock; its group \
+     and interface";
 
 /// Turns of all hosts in which one that was never heard may still be: some hellos may be lost.
 const HELLO_TURNS: u32 = 6;
