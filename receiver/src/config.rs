@@ -103,6 +103,11 @@ struct Settings {
     /// Keep what a broken-off push left, for the next push of the same image: so long after it was written last, or `none` [default: 1d]
     #[arg(long, value_name = "DUR")]
     keep_unfinished: Option<String>,
+    /// Run this program after each image that is published here: its full path, and each argument with a further
+    /// --on-published. No shell; it learns of the image by GLANCECAST_NAME, _PATH, _ROOT, _BYTES, _IMAGE_ID; 30 s each
+    #[arg(long, value_name = "WORD", allow_hyphen_values = true)]
+    #[serde(default)]
+    on_published: Vec<String>,
     #[command(flatten)]
     #[serde(default)]
     relay: RelaySettings,
@@ -139,6 +144,8 @@ pub struct Config {
     pub write_rate: Option<Rate>,
     /// Cap on reads from the store that hash data again.
     pub read_rate: ReadRate,
+    /// The program that runs after each publication, and its arguments; empty for none.
+    pub on_published: Vec<String>,
     /// How long unfinished images are kept, and what stays free.
     pub store_options: StoreOptions,
 }
@@ -219,6 +226,10 @@ impl Args {
         let senders = if given.senders.is_empty() { file.senders } else { given.senders };
         let keep = given.keep_unfinished.or(file.keep_unfinished);
         let keep = keep.map_or(Ok(KeepUnfinished::DEFAULT), |text| kept_for(&text));
+        let on_published = if given.on_published.is_empty() { file.on_published } else { given.on_published };
+        if on_published.first().is_some_and(|program| !program.starts_with('/')) {
+            return Err(format!("on_published {:?}: give the program with its full path", on_published[0]));
+        }
         let nova_conf = if given.nova_conf.is_empty() { file.nova_conf } else { given.nova_conf };
         let senders = Senders::new(senders, insecure)?;
         let listen = given.listen.or(file.listen).map_or(Ok(Listen::default()), |text| listens(&text))?;
@@ -246,6 +257,7 @@ impl Args {
             store,
             write_rate: write_rate.map_err(|error| format!("write_rate: {error}"))?,
             read_rate: read_rate.map_err(|error| format!("read_rate: {error}"))?,
+            on_published,
             store_options: StoreOptions {
                 keep_unfinished: keep.map_err(|error| format!("keep_unfinished: {error}"))?,
                 min_free: min_free.map_err(|error| format!("min_free: {error}"))?,

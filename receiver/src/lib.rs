@@ -17,6 +17,7 @@ mod events;
 pub mod fuzz;
 pub mod heap;
 pub mod network;
+pub mod on_published;
 mod own_address;
 mod pool;
 mod query_worker;

@@ -17,6 +17,7 @@ use glancecast_proto::receiver::ReceiverConfig;
 use glancecast_proto::relay::RelayConfig;
 use glancecast_receiver::config::{Args, Config, Senders};
 use glancecast_receiver::network::{Forwarding, Network, NetworkConfig};
+use glancecast_receiver::on_published::Hook;
 use glancecast_receiver::receive_loop::{Ended, ReceiveLoop, Setup, Stopper};
 use glancecast_receiver::settings::{self, Settings};
 use glancecast_receiver::store::{Store, find_tool};
@@ -169,8 +170,23 @@ fn prepare(config: &Config, once: bool) -> anyhow::Result<(ReceiveLoop, Stopper)
             %name, %group, %interface, from, %unicast, relay = relays, store = where_to, %key, "listening"
         );
     });
-    let setup =
-        Setup { network, listening, store, state, write_rate, read_rate, receiver, responder, relay, once };
+    let on_published = (!config.on_published.is_empty())
+        .then(|| Hook::start(config.on_published.clone()))
+        .transpose()
+        .context("on_published")?;
+    let setup = Setup {
+        on_published,
+        network,
+        listening,
+        store,
+        state,
+        write_rate,
+        read_rate,
+        receiver,
+        responder,
+        relay,
+        once,
+    };
     let (receive_loop, stopper) = ReceiveLoop::new(setup)?;
     warn_of_settings(config);
     if host_key.origin == host_key::Origin::Made {

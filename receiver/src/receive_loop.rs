@@ -30,6 +30,7 @@ use crate::base::{self, BaseThread};
 use crate::coalesce::Coalescer;
 use crate::events::{self, Context};
 use crate::network::{Network, Tended};
+use crate::on_published::Hook;
 use crate::own_address::{self, OwnAddress};
 use crate::pool::Pool;
 use crate::query_worker::QueryWorkers;
@@ -65,6 +66,8 @@ pub struct Setup {
     pub responder: ResponderConfig,
     /// Whether and for whom this host forwards.
     pub relay: RelayConfig,
+    /// Runs a command for each image that is published.
+    pub on_published: Option<Hook>,
     /// Whether the loop ends after one object.
     pub once: bool,
 }
@@ -190,8 +193,8 @@ impl ReceiveLoop {
         let clocks = clocks();
         let limit = WriteLimit::new(setup.write_rate);
         let reads = ReadLimits::new(setup.read_rate);
-        let workers =
-            Workers::start(&waker, &clocks, limit, &reads.pushes).map_err(step("start a thread"))?;
+        let workers = Workers::start(&waker, &clocks, limit, &reads.pushes, setup.on_published)
+            .map_err(step("start a thread"))?;
         let queries = QueryWorkers::start(&setup.store, &setup.state, &waker, reads.verifications)
             .map_err(step("start a thread"))?;
         let (stop, settings) = (Arc::new(AtomicBool::new(false)), Arc::default());

@@ -7,6 +7,7 @@ mod bad_frames;
 mod bad_input;
 mod base;
 mod buffers;
+mod causes;
 mod demo;
 mod documents;
 mod exclusive;

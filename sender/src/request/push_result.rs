@@ -81,8 +81,8 @@ fn hosts(count: usize) -> String {
 }
 
 /// The reason when no host was heard.
-pub(super) const NOBODY: &str =
-    "no host answered: is glancecastd running on this network, with this group and this key?";
+pub(super) const NOBODY: &str = "no host answered. In this order: this machine's firewall (hosts answer by UDP, see --reply-port) and --interface; \
+     glancecastd on a host, with this group and this key; IGMP on the switches";
 
 #[cfg(test)]
 mod tests {
