@@ -144,6 +144,11 @@ struct Settings {
     /// Write metrics to this file, for node_exporter's textfile collector: NAME.prom [default: none]
     #[arg(long, value_name = "FILE")]
     metrics_file: Option<PathBuf>,
+    /// Run this program after each image that is published here: its full path, and each argument with a further
+    /// --on-published. No shell; it learns of the image by GLANCECAST_NAME, _PATH, _ROOT, _BYTES, _IMAGE_ID; 30 s each
+    #[arg(long, value_name = "WORD", allow_hyphen_values = true)]
+    #[serde(default)]
+    on_published: Vec<String>,
     #[command(flatten)]
     #[serde(default)]
     relay: RelaySettings,
@@ -185,6 +190,8 @@ pub struct Config {
     pub write_rate: Option<Rate>,
     /// Cap on reads from the store that hash data again.
     pub read_rate: ReadRate,
+    /// The program that runs after each publication, and its arguments; empty for none.
+    pub on_published: Vec<String>,
     /// How long unfinished images are kept, and what stays free.
     pub store_options: StoreOptions,
     /// The form of the log, if one was chosen.
@@ -269,6 +276,8 @@ impl Args {
         let keep = given.keep_unfinished.or(file.keep_unfinished);
         let keep = keep.map_or(Ok(KeepUnfinished::DEFAULT), |text| kept_for(&text));
         let keep = mistakes.none(keep.map_err(|error| format!("keep_unfinished: {error}")));
+        let on_published = if given.on_published.is_empty() { file.on_published } else { given.on_published };
+        let on_published = mistakes.none(program(on_published));
         let renewal = given.renew_membership.or(file.renew_membership);
         let renewal = renewal.map_or(Ok(Some(RENEWAL)), |text| renewed_every(&text));
         let renewal = mistakes.none(renewal.map_err(|error| format!("renew_membership: {error}")));
@@ -311,6 +320,7 @@ impl Args {
                 store: store?,
                 write_rate: write_rate?,
                 read_rate: read_rate?,
+                on_published: on_published?,
                 store_options: StoreOptions { keep_unfinished: keep?, min_free: min_free? },
                 log_format: log_format?,
                 observe: ObserveConfig { runtime: Some(runtime), metrics: metrics?, metrics_file },
@@ -493,6 +503,16 @@ fn read(path: &Path) -> Result<Settings, String> {
 fn parse(text: &str, path: &Path) -> Result<Settings, String> {
     toml::from_str(text)
         .map_err(|error| format!("configuration {} {}", path.display(), toml_error::explained(&error, text)))
+}
+
+/// Returns the program that runs after a publication, with its arguments.
+fn program(words: Vec<String>) -> Result<Vec<String>, String> {
+    match words.first() {
+        Some(program) if !program.starts_with('/') => {
+            Err(format!("on_published {program:?}: give the program with its full path"))
+        }
+        Some(_) | None => Ok(words),
+    }
 }
 
 /// Parses a fuzzer's bytes as the configuration file.

@@ -22,6 +22,7 @@ pub mod logging;
 pub mod network;
 pub mod notify;
 pub mod observe;
+pub mod on_published;
 mod own_address;
 mod pool;
 mod query_worker;

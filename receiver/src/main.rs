@@ -21,6 +21,7 @@ use glancecast_receiver::logging::{self, Format};
 use glancecast_receiver::network::{Forwarding, Network, NetworkConfig, NetworkError};
 use glancecast_receiver::notify::Notifier;
 use glancecast_receiver::observe::{self, Board, client};
+use glancecast_receiver::on_published::Hook;
 use glancecast_receiver::receive_loop::{Ended, Listening, ReceiveLoop, Setup, Stopper};
 use glancecast_receiver::settings::{self, Settings};
 use glancecast_receiver::store::{Store, find_tool};
@@ -200,7 +201,10 @@ fn prepare(config: &Config, once: bool, notifier: &Notifier) -> Result<(ReceiveL
     let key = host_key.key.public();
     let board = Board::default();
     observe::answer(&config.observe, board.clone()).map_err(Unready::system)?;
+    let on_published = (!config.on_published.is_empty()).then(|| Hook::start(config.on_published.clone()));
+    let on_published = on_published.transpose().context("on_published").map_err(Unready::System)?;
     let setup = Setup {
+        on_published,
         network,
         listening: listening(config, store.to_string(), key.to_string(), &receiver),
         store,

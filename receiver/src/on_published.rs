@@ -38,14 +38,14 @@ pub(crate) struct PublishedImage {
 
 /// The queue to the thread that runs the command. The thread ends after the last clone is dropped.
 #[derive(Clone, Debug)]
-pub(crate) struct Hook(SyncSender<PublishedImage>);
+pub struct Hook(SyncSender<PublishedImage>);
 
 impl Hook {
     /// Starts the thread; `command` is the program and its arguments.
     ///
     /// # Errors
     /// If no thread can be started.
-    pub(crate) fn start(command: Vec<String>) -> io::Result<Self> {
+    pub fn start(command: Vec<String>) -> io::Result<Self> {
         let (queue, images) = sync_channel(WAITING_MAX);
         let run = move || run_all(&command, &images, TIME_MAX);
         thread::Builder::new().name("hook".into()).spawn(run)?;
@@ -55,7 +55,10 @@ impl Hook {
     /// Has the command run for an image. Never blocks.
     pub(crate) fn queue(&self, image: PublishedImage) {
         if let Err(TrySendError::Full(image) | TrySendError::Disconnected(image)) = self.0.try_send(image) {
-            tracing::warn!(name = image.name, "on_published is not run: {WAITING_MAX} images wait for it already");
+            tracing::warn!(
+                name = image.name,
+                "on_published is not run: {WAITING_MAX} images wait for it already"
+            );
         }
     }
 }
@@ -198,7 +201,8 @@ mod tests {
     fn a_command_that_takes_too_long_is_killed_with_what_it_has_started() {
         let script = "sleep 60 & echo started; sleep 60";
         let start = Instant::now();
-        let ran = run(&words(&["/bin/sh", "-c", script]), &image(), Duration::from_millis(300)).expect("a shell");
+        let ran =
+            run(&words(&["/bin/sh", "-c", script]), &image(), Duration::from_millis(300)).expect("a shell");
         assert!(matches!(ran.end, End::Killed), "{ran:?}");
         assert_eq!(ran.output, "started", "and the pipe is closed: nobody of the group is left");
         assert!(start.elapsed() < Duration::from_secs(20));

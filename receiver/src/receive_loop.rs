@@ -35,6 +35,7 @@ use crate::events::{self, Context};
 use crate::network::{Network, Tended};
 use crate::notify::{Notifier, Service};
 use crate::observe::{Board, Identity, Nudge, Surveyor, Tally, Turn};
+use crate::on_published::Hook;
 use crate::own_address::{self, OwnAddress};
 use crate::pool::Pool;
 use crate::query_worker::QueryWorkers;
@@ -70,6 +71,8 @@ pub struct Setup {
     pub responder: ResponderConfig,
     /// Whether and for whom this host forwards.
     pub relay: RelayConfig,
+    /// Runs a command for each image that is published.
+    pub on_published: Option<Hook>,
     /// Whether the loop ends after one object.
     pub once: bool,
     /// How long unfinished images are kept, for the log.
@@ -229,7 +232,7 @@ impl ReceiveLoop {
         let limit = WriteLimit::new(setup.write_rate);
         let reads = ReadLimits::new(setup.read_rate);
         let workers =
-            Workers::start(&waker, &clocks, limit, &reads.pushes).map_err(step("start a thread"))?;
+            Workers::start(&waker, &clocks, limit, &reads.pushes, setup.on_published).map_err(step("start a thread"))?;
         let queries =
             QueryWorkers::start(&setup.store, &setup.state, &waker, Arc::clone(&reads.verifications))
                 .map_err(step("start a thread"))?;

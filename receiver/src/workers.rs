@@ -19,6 +19,7 @@ use glancecast_proto::receiver::{
 };
 use glancecast_proto::wire::FailureKind;
 
+use crate::on_published::Hook;
 use crate::pool::Pages;
 use crate::rate_limit::RateLimit;
 use crate::rebuild::{Rebuilder, failure};
@@ -79,12 +80,13 @@ pub(crate) struct Workers {
 
 impl Workers {
     /// Starts the threads. Each answer triggers `waker`. `limit` caps how fast blocks are written, `reads` how fast
-    /// existing files are read.
+    /// existing files are read. `hook` runs a command for each image that is published.
     pub(crate) fn start(
         waker: &Waker,
         clocks: &Clocks,
         limit: WriteLimit,
         reads: &Arc<RateLimit>,
+        hook: Option<Hook>,
     ) -> std::io::Result<Self> {
         let rates = Rates { writes: Arc::new(limit), reads: Arc::clone(reads) };
         let mut threads = Vec::new();
@@ -95,12 +97,12 @@ impl Workers {
         for i in 0..block_workers() {
             let (tasks, answer, waker) = (Arc::clone(&block_tasks), answer.clone(), waker.clone());
             let (clocks, rates) = (Arc::clone(clocks), rates.clone());
-            let work = move || work(&tasks, &answer, &waker, &clocks, &rates);
+            let work = move || work(&tasks, &answer, &waker, &clocks, &rates, None);
             threads.push(thread::Builder::new().name(format!("block-{i}")).spawn(work)?);
         }
         let (tasks, waker, clocks) = (Arc::new(Mutex::new(file_tasks)), waker.clone(), Arc::clone(clocks));
         let limit = Arc::clone(&rates.writes);
-        let work = move || work(&tasks, &answer, &waker, &clocks, &rates);
+        let work = move || work(&tasks, &answer, &waker, &clocks, &rates, hook.as_ref());
         threads.push(thread::Builder::new().name("publish".into()).spawn(work)?);
         Ok(Self { blocks, files, answers, outstanding: 0, limit, threads })
     }
@@ -165,6 +167,7 @@ fn work(
     waker: &Waker,
     clocks: &Clocks,
     rates: &Rates,
+    hook: Option<&Hook>,
 ) {
     let mut rebuilder: Option<(Geometry, Rebuilder)> = None;
     loop {
@@ -182,7 +185,7 @@ fn work(
                 answer
             }
             Task::Publish { attempt, file, proof } => {
-                let result = clocks.time(Stage::Publish as usize, 0, || publish(file, &proof));
+                let result = clocks.time(Stage::Publish as usize, 0, || publish(file, &proof, hook));
                 Answer::Published { attempt, result }
             }
             Task::PutAway { mut file, store } => {
@@ -286,9 +289,13 @@ fn given_up(attempt: Attempt, work: Work, buffer: Option<Pages>) -> Answer {
 
 /// Publishes a file. This is its last reference: workers drop theirs before they answer, and the machine asks to
 /// publish only when all blocks were answered.
-fn publish(file: Arc<Unpublished>, proof: &Proof) -> Result<Published, Failure> {
+fn publish(file: Arc<Unpublished>, proof: &Proof, hook: Option<&Hook>) -> Result<Published, Failure> {
     let file = Arc::try_unwrap(file).expect("no block of this file is being written");
+    let image = hook.map(|_| file.describe(proof));
     let publication = file.publish(proof).map_err(failure)?;
+    if publication == Publication::New {
+        hook.zip(image).into_iter().for_each(|(hook, image)| hook.queue(image));
+    }
     Ok(match publication {
         Publication::New => Published::New,
         Publication::Existing => Published::Existing,

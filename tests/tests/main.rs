@@ -7,6 +7,7 @@ mod bad_frames;
 mod bad_input;
 mod base;
 mod buffers;
+mod causes;
 mod command_line;
 mod demo;
 mod documents;

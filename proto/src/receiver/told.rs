@@ -28,7 +28,7 @@ impl Told {
             self.sessions.pop_front();
         }
         self.sessions.push_back(session);
-        let is_rare = since.is_none_or(|since| since >= GAP_MAX);
+        let is_rare = since.is_none_or(|since| since >= self.gap + GAP_MAX);
         self.gap = if is_rare { GAP_MIN } else { (2 * self.gap).clamp(GAP_MIN, GAP_MAX) };
         self.last = Some(now);
         true

@@ -85,6 +85,8 @@ pub enum SenderEvent {
         /// When they are given up, where the push waits for nobody else.
         given_up_in: Option<Duration>,
     },
+    /// A host hears announcements and polls, and next to no symbols.
+    Deaf(HostName),
     /// A host was not heard for a while.
     Silent(HostName),
     /// A host cannot keep up, and is served after the others.

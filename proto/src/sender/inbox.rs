@@ -233,6 +233,9 @@ impl Sender {
         let answered = self.polls.answered(now, report.round);
         let asked = answered.map(|(_, asked)| asked);
         let serve = self.hosts.note_report(now, id, report, asked, group_bytes);
+        if let Some(name) = self.hosts.take_deaf_news(id) {
+            self.event(SenderEvent::Deaf(name));
+        }
         self.hosts.note_window(now, id, report, self.flow.begun_before(report.highest));
         if self.hosts.answering() <= FLOW_AT_ONCE_MAX {
             self.flow.bind(self.hosts.room(now, self.share_unheeded()));

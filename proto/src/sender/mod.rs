@@ -315,6 +315,12 @@ impl Sender {
                 self.event(SenderEvent::Silent(name));
             }
         }
+        if self.config.join_timeout.is_some() && self.hosts.are_all_deaf(now) {
+            self.handle_abort(now, hosts::UNREACHABLE);
+        }
+        if self.ending.is_some() {
+            return;
+        }
         self.settle(now);
         if self.ending.is_none() && now >= self.start + self.config.timeout {
             match self.source {

@@ -33,6 +33,13 @@ impl AtWork {
     }
 }
 
+impl Working {
+    /// Returns the file's name in the store.
+    pub(super) fn file(&self) -> &str {
+        &self.file
+    }
+}
+
 impl Drop for Working {
     fn drop(&mut self) {
         let mut files = self.at_work.lock();

@@ -43,6 +43,7 @@ use glancecast_proto::integrity::Root;
 use glancecast_proto::receiver::Proof;
 use glancecast_proto::wire::{Announce, BaseName};
 
+use crate::on_published::PublishedImage;
 use at_work::Working;
 pub use backend::Publication;
 use backend::{Backend, Parts};
@@ -276,6 +277,18 @@ impl Unpublished {
     /// Returns the file that its blocks are written to.
     pub fn file(&self) -> &PartialFile {
         &self.file
+    }
+
+    /// Describes the object as it is once it is published.
+    pub(crate) fn describe(&self, proof: &Proof) -> PublishedImage {
+        let file = self.working.file();
+        PublishedImage {
+            name: self.announce.name.to_string(),
+            path: self.store.parts().map_or_else(|| file.into(), |parts| parts.folder.path().join(file)),
+            root: proof.root().to_string(),
+            bytes: self.announce.geometry.object_bytes(),
+            image_id: self.announce.image_id.clone(),
+        }
     }
 
     /// Makes the data durable, then visible under the object's name. The name exists only with the complete object.

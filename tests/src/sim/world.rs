@@ -464,6 +464,7 @@ impl World {
             }
             SenderEvent::OtherVersion(..) | SenderEvent::FirstUse(..) | SenderEvent::Unheard { .. } => {}
             SenderEvent::Relaying(_) | SenderEvent::RelayLost { .. } => {}
+            SenderEvent::Unheard { .. } | SenderEvent::Deaf(_) => {}
             SenderEvent::KeyChanged(name, key) | SenderEvent::UnknownKey(name, key) => {
                 self.check_claim(name, *key)?;
             }

@@ -1,6 +1,7 @@
 //! What one start of one receiver has reported.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use super::address::Address;
 use super::health::Health;
@@ -147,6 +148,18 @@ impl Host {
         self.reach.is_unreachable
     }
 
+    /// Since when it has heard polls and next to no symbols.
+    pub(super) fn deaf_since(&self) -> Option<Moment> {
+        self.reach.deaf_since
+    }
+
+    /// Whether it has just been found to hear polls and next to no symbols; once.
+    pub(super) fn take_deaf_news(&mut self) -> bool {
+        let is_news = self.reach.deaf_since.is_some() && !self.reach.is_told;
+        self.reach.is_told |= is_news;
+        is_news
+    }
+
     /// Whether it lacks something, is reached, and is not side-lined.
     pub(super) fn is_served_and_lacking(&self) -> bool {
         self.is_lacking && !self.reach.is_unreachable && self.health.sidelined().is_none()
@@ -181,7 +194,7 @@ impl Host {
 
     /// Handles a report that came now, when `group_bytes` had been sent to the group.
     pub(super) fn note_report(&mut self, now: Moment, report: &Report, group_bytes: u64) {
-        self.reach.note(report, report.blocks_held > self.blocks_held, group_bytes);
+        self.reach.note(now, report, report.blocks_held > self.blocks_held, group_bytes);
         self.blocks_held = report.blocks_held;
         self.totals = report.totals;
         self.buffers = Some(report.buffers);
@@ -290,7 +303,9 @@ impl Host {
         if standing.follows_failure() {
             return Some(FOLLOWS_FAILURE.to_owned());
         }
-        if self.reach.is_unreachable {
+        if self.reach.is_unreachable
+            || self.reach.deaf_since.is_some() && standing.state() == HostState::Receiving
+        {
             return Some(UNREACHABLE.to_owned());
         }
         match (standing.state(), self.health.was_sidelined) {
@@ -325,10 +340,14 @@ struct Reach {
     /// What had been sent when the host last received symbols that it needed, or sent its first report.
     since: Option<Mark>,
     is_unreachable: bool,
+    /// Since when next to no symbols have come, though it hears polls: well before it is taken for unreachable.
+    deaf_since: Option<Moment>,
+    is_told: bool,
 }
 
 #[derive(Clone, Copy)]
 struct Mark {
+    at: Moment,
     /// Bytes to the group.
     sent: u64,
     /// Of those, bytes that the host received.
@@ -338,27 +357,63 @@ struct Mark {
 impl Reach {
     /// Handles a report that came when `group_bytes` had been sent to the group. `holds_more` is whether the host holds
     /// more blocks than before.
-    fn note(&mut self, report: &Report, holds_more: bool, group_bytes: u64) {
+    fn note(&mut self, now: Moment, report: &Report, holds_more: bool, group_bytes: u64) {
         let lacking = report.deficits.iter().map(|run| u64::from(run.blocks) * u64::from(run.symbols)).sum();
         if holds_more || lacking < self.lacking {
             // Symbols get through. Whether enough of them do is counted from here on.
             self.since = None;
         }
         self.lacking = lacking;
-        let now = Mark { sent: group_bytes, received: report.totals.bytes_received };
-        let since = *self.since.get_or_insert(now);
-        let sent = now.sent - since.sent;
-        self.is_unreachable = sent > UNREACHABLE_AFTER_BYTES
-            && now.received.saturating_sub(since.received) < sent / REACHED_SHARE;
+        let mark = Mark { at: now, sent: group_bytes, received: report.totals.bytes_received };
+        let since = *self.since.get_or_insert(mark);
+        let sent = mark.sent - since.sent;
+        let received = mark.received.saturating_sub(since.received);
+        self.is_unreachable = sent > UNREACHABLE_AFTER_BYTES && received < sent / REACHED_SHARE;
+        let is_deaf = sent > DEAF_AFTER_BYTES && received < sent / DEAF_SHARE;
+        if !is_deaf {
+            self.deaf_since = None;
+        } else if now.since(since.at) >= DEAF_AFTER {
+            self.deaf_since.get_or_insert(now);
+        }
     }
 }
 
 const FOLLOWS_FAILURE: &str =
     "an earlier start of this host has failed in this push: push again once that is mended";
 
-pub(super) const UNREACHABLE: &str =
+pub(in crate::sender) const UNREACHABLE: &str =
     "it hears announcements and no data: is the MTU of the path smaller? try --mtu 1500";
 
 /// Bytes to the group, some 16 blocks, after which a host must have received 1 / [`REACHED_SHARE`] of them.
 pub(super) const UNREACHABLE_AFTER_BYTES: u64 = 16 << 20;
 const REACHED_SHARE: u64 = 50;
+
+/// Time, and bytes to the group, in which a host that is reached receives more than one in [`DEAF_SHARE`] of them. What it
+/// hears of announcements and polls meanwhile is less than that.
+const DEAF_AFTER: Duration = Duration::from_secs(2);
+const DEAF_AFTER_BYTES: u64 = 512 << 10;
+const DEAF_SHARE: u64 = 16;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sender::testing::{at, report};
+
+    #[test]
+    fn a_host_that_hears_polls_and_no_symbols_is_found_after_two_seconds_and_no_other_one() {
+        let hears = |received: [u64; 3]| {
+            let mut reach = Reach::default();
+            for (i, bytes_received) in received.into_iter().enumerate() {
+                let totals = Totals { bytes_received, ..Totals::default() };
+                let sent = (i as u64) << 20;
+                reach.note(at(1_000 * i as u64), &Report { totals, ..report() }, false, sent);
+                assert!(reach.deaf_since.is_none() || i == 2, "not before");
+            }
+            assert!(!reach.is_unreachable, "that takes {UNREACHABLE_AFTER_BYTES} bytes");
+            reach.deaf_since
+        };
+        assert_eq!(hears([500, 9_000, 18_000]), Some(at(2_000)));
+        assert_eq!(hears([500, 200_000, 400_000]), None, "it loses four of five");
+        assert_eq!(hears([500, 9_000, 400_000]), None, "it receives by now");
+    }
+}

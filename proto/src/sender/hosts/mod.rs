@@ -37,7 +37,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 pub use health::{Cause, Sideline};
-pub(super) use host::{Host, Link};
+pub(super) use host::{Host, Link, UNREACHABLE};
 pub use results::{Expected, HostReceipt, HostRow, HostState, Tally};
 pub use watch::{Lag, LagCause, Lagging, Watch};
 
@@ -292,6 +292,22 @@ impl Hosts {
     /// Returns the hosts that took part, whose keys were not known, and whose names nobody else has claimed.
     pub(super) fn first_uses(&self) -> Vec<FirstUse> {
         self.owners.first_uses()
+    }
+
+    /// Returns the name of a host that has just been found to hear polls and next to no symbols.
+    pub(super) fn take_deaf_news(&mut self, id: ReceiverId) -> Option<HostName> {
+        let is_news = self.by_id.get_mut(&id).is_some_and(Host::take_deaf_news);
+        self.name(id).filter(|_| is_news).cloned()
+    }
+
+    /// Whether no host holds the object, and each that takes part has heard next to no symbols for [`DEAF_MAX`].
+    pub(super) fn are_all_deaf(&self, now: Moment) -> bool {
+        let is_deaf = |id: ReceiverId| {
+            let since = self.by_id.get(&id).and_then(Host::deaf_since);
+            since.is_some_and(|since| now.since(since) >= DEAF_MAX)
+        };
+        let mut receiving = self.settlement.receiving().peekable();
+        self.settlement.tally().done == 0 && receiving.peek().is_some() && receiving.all(is_deaf)
     }
 
     /// Adds a start that was not known, whose hello was proven and came from `from`.
@@ -647,6 +663,9 @@ const HELLO_SPREAD_FACTOR: f64 = 1.25;
 const LOOKED_AT_MAX: usize = 1_000;
 /// The lowest id that a start may have.
 const FIRST: ReceiverId = ReceiverId([0; ReceiverId::BYTES]);
+
+/// Time for which a push goes on that reaches no host with its symbols.
+const DEAF_MAX: Duration = Duration::from_secs(8);
 
 /// Time after which a host that was not heard is called silent: many polls, and longer than any disk stalls.
 const SILENT_AFTER: Duration = Duration::from_secs(10);

@@ -487,6 +487,10 @@ fn tell_event(event: SenderEvent) {
         SenderEvent::Done(name) => tracing::debug!(host = %name, "done"),
         SenderEvent::Failed(name, reason) => tracing::info!(host = %name, "gave up: {reason}"),
         SenderEvent::Unheard { hosts, given_up_in } => tracing::warn!("{}", unheard(&hosts, given_up_in)),
+        SenderEvent::Deaf(name) => tracing::warn!(
+            host = %name,
+            "hears announcements and no data: is the MTU of the path smaller? try --mtu 1500"
+        ),
         SenderEvent::Silent(name) => tracing::info!(host = %name, "is silent"),
         SenderEvent::Sidelined(name, sideline) => {
             tracing::warn!(host = %name, "is served after the others: {sideline}");
