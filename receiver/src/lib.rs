@@ -13,6 +13,7 @@ mod base;
 mod coalesce;
 pub mod config;
 mod diagnosis;
+pub mod doctor;
 mod events;
 #[cfg(any(test, fuzzing))]
 pub mod fuzz;

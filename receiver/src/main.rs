@@ -20,7 +20,7 @@ use glancecast_receiver::network::{Forwarding, Network, NetworkConfig};
 use glancecast_receiver::receive_loop::{Ended, ReceiveLoop, Setup, Stopper};
 use glancecast_receiver::settings::{self, Settings};
 use glancecast_receiver::store::{Store, find_tool};
-use glancecast_receiver::{heap, rights, state};
+use glancecast_receiver::{doctor, heap, rights, state};
 use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::oneshot;
@@ -29,6 +29,9 @@ use tracing_subscriber::EnvFilter;
 fn main() -> ExitCode {
     // Enter the sandbox before there is anything to leak.
     glancecast_sandbox::enter();
+    if let Some(code) = doctor::run_if_asked() {
+        return code;
+    }
     let signals = match Signals::take() {
         Ok(signals) => signals,
         Err(error) => {

@@ -71,6 +71,9 @@ struct Around<'a> {
     somebody_answers: bool,
     /// Whether some host has heard the group.
     somebody_hears: bool,
+    /// Whether every host that hears the group was heard only once it was asked at its own address. One that is late
+    /// alone was busy.
+    all_answers_are_late: bool,
     /// Hosts that live and do not answer.
     silent: usize,
     hosts: usize,
@@ -89,6 +92,9 @@ impl<'a> Around<'a> {
             port: evidence.sender.group.map_or(0, |group| group.port()),
             somebody_answers: hosts.iter().any(|host| host.standing != Standing::NeverAnswered),
             somebody_hears: hosts.iter().any(hears),
+            all_answers_are_late: !hosts
+                .iter()
+                .any(|host| host.answered() && host.answered_the_group && hears(host)),
             silent: hosts.iter().filter(|host| host.echo == Echo::Silent).count(),
             hosts: hosts.len(),
         }
@@ -301,7 +307,7 @@ impl<'a> Around<'a> {
             } else if heard.lost_percent() >= LOST_PERCENT_MIN {
                 faults.extend(self.lossy(host, first));
             }
-            if heard.came > 0 && !host.answered_the_group {
+            if heard.came > 0 && self.all_answers_are_late {
                 let evidence =
                     "they hear the group, and are heard only when they are asked at their own address";
                 faults.push(self.reply_port(evidence.to_owned()));
@@ -450,7 +456,7 @@ impl<'a> Around<'a> {
                 vec![
                     Mend::new("on the switch", "ip igmp snooping querier"),
                     Mend::new("on a Linux bridge", "ip link set BRIDGE type bridge mcast_querier 1"),
-                    Mend::new("until then, on the hosts", "renew-membership = \"60s\" in glancecastd.toml"),
+                    Mend::new("until then, on the hosts", "renew_membership = \"10s\" in glancecastd.toml"),
                 ],
             ),
             true => Fault::new(

@@ -47,7 +47,7 @@ pub(super) fn note_rise(measured: &mut Counters, before: &Counters, now: &Counte
 }
 
 /// Returns a counter of an interface.
-pub(super) fn statistic(interface: &str, name: &str) -> Option<u64> {
+pub(crate) fn statistic(interface: &str, name: &str) -> Option<u64> {
     if interface.contains('/') {
         return None;
     }
@@ -56,20 +56,20 @@ pub(super) fn statistic(interface: &str, name: &str) -> Option<u64> {
 
 /// The groups that the kernel has joined on an interface.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(super) struct Memberships {
+pub(crate) struct Memberships {
     /// The version of IGMP that it speaks there.
-    pub(super) version: Option<u64>,
+    pub(crate) version: Option<u64>,
     /// The groups.
-    pub(super) groups: Vec<Ipv4Addr>,
+    pub(crate) groups: Vec<Ipv4Addr>,
 }
 
 /// Returns what the kernel has joined on the interface with this index.
-pub(super) fn memberships(index: u32) -> Option<Memberships> {
+pub(crate) fn memberships(index: u32) -> Option<Memberships> {
     Some(parse_memberships(&read("/proc/self/net/igmp")?, index))
 }
 
 /// Returns the same with IPv6.
-pub(super) fn memberships_v6(index: u32) -> Option<Vec<Ipv6Addr>> {
+pub(crate) fn memberships_v6(index: u32) -> Option<Vec<Ipv6Addr>> {
     let text = read("/proc/self/net/igmp6")?;
     let group = |line: &str| {
         let mut words = line.split_whitespace();

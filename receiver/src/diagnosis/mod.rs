@@ -4,7 +4,7 @@
 //! Everything is read without rights from `/proc` and `/sys`, some hundred microseconds, by the receive loop itself: it is
 //! asked for a few times a diagnosis, and no more than [`MEASURED_IN_A_SECOND`] times a second.
 
-mod kernel;
+pub(crate) mod kernel;
 
 use std::collections::VecDeque;
 use std::net::{IpAddr, SocketAddr};

@@ -4,8 +4,10 @@
 use std::path::Path;
 use std::process::Command;
 
+use glancecast_tests::image::{self, Seed};
 use glancecast_tests::needs;
 use glancecast_tests::netns::{self, Ipv6, Lab, Offload, Shape};
+use glancecast_tests::process::Process;
 use glancecast_tests::routed::{self, Rack};
 use glancecast_tests::sender_keys::SenderKeys;
 use glancecast_tests::skip::Need;
@@ -209,6 +211,51 @@ fn a_switch_without_an_mld_querier_is_found_too() {
     });
     let report = examine(&testbed, &[&group[..], &["--to", "r1=[fd77::101]"]].concat());
     assert_found(&report, &[("M22", &["r1"], "mld snooping querier")]);
+}
+
+#[test]
+fn a_push_says_why_a_host_with_a_known_address_was_not_heard() {
+    needs!(netns::NEEDS);
+    let testbed = Testbed::lab(lab(2));
+    let _host = testbed.receiver("r1", &[]);
+    let file = testbed.path("image.raw");
+    image::random(&file, 1 << 20, Seed::draw());
+    let file = file.display().to_string();
+    let mut push =
+        testbed.push(&["--file", &file, "--to", &addresses(2), "--timeout", "2s", "--rate", "200mbit"]);
+    assert_eq!(push.process.wait(SOON).code(), Some(3));
+    let report: Value = serde_json::from_str(&push.process.output()).expect("a report");
+    let hosts = report["hosts"].as_array().expect("rows");
+    let missing = hosts.iter().find(|row| row["name"] == "r2").expect("a row");
+    let hint = missing["hint"]["text"].as_str().unwrap_or_default();
+    assert!(hint.contains("M28") && hint.contains("docs/doctor.md#m28"), "{report:#}");
+}
+
+#[test]
+fn a_node_examines_itself_and_names_the_rule_of_its_firewall() {
+    needs!(netns::NEEDS);
+    let testbed = Testbed::lab(lab(1));
+    let group = testbed.group().to_string();
+    let examine = || {
+        let mut command = testbed.command("r1", "glancecastd");
+        command.args(["doctor", "--group", &group, "--interface", "eth0", "--json"]);
+        let mut process = Process::start("node", command, &testbed.path(""));
+        let code = process.wait(SOON).code();
+        let report: Value = serde_json::from_str(&process.output()).expect("a report");
+        let ids = report["findings"].as_array().expect("findings").iter();
+        // The limit of this machine is as it is.
+        let ids: Vec<String> = ids.map(|one| one["id"].as_str().expect("an id").to_owned()).collect();
+        let ids = ids.into_iter().filter(|id| id != "M15").collect::<Vec<_>>();
+        (code, ids, report.to_string())
+    };
+    assert_eq!(examine().1, ["M28"], "nobody has joined");
+    let _host = testbed.receiver("r1", &[]);
+    assert_eq!(examine().1, [""; 0]);
+    let port = testbed.group().port();
+    testbed.network().run("r1", &format!("{INPUT}; add rule inet wall in udp dport {port} drop"));
+    let (code, ids, report) = examine();
+    assert_eq!((code, ids), (Some(3), vec!["M04".to_owned()]), "{report}");
+    assert!(report.contains(&format!("nft insert rule inet wall in udp dport {port} accept")), "{report}");
 }
 
 /// Starts a receiver that may not have a large buffer; `None` if this machine's limit is large.
