@@ -413,7 +413,10 @@ impl<'a> Around<'a> {
         if self.is_elsewhere(host) {
             return self.routed(again, of);
         }
-        if again.is_some_and(|again| again.counters.get(Gauge::IpMulticastOut) == Some(0)) {
+        let said_nothing = |counters: &Counters| {
+            counters.is(Gauge::JoinedAgain) && counters.get(Gauge::IpMulticastOut) == Some(0)
+        };
+        if again.is_some_and(|again| said_nothing(&again.counters)) {
             let evidence =
                 format!("{of} came, nor after joining again; no report of membership left the hosts then");
             let family = if self.is_ipv6() { "icmpv6 type mld2-listener-report" } else { "ip protocol igmp" };

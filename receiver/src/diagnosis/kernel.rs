@@ -12,7 +12,6 @@ pub(super) fn counters(interface: &str, is_ipv4: bool) -> Counters {
     let mut set = |gauge, value: Option<u64>| value.into_iter().for_each(|value| counters.set(gauge, value));
     let missed = [statistic(interface, "rx_missed_errors"), statistic(interface, "rx_fifo_errors")];
     set(Gauge::NicMulticast, statistic(interface, "multicast"));
-    set(Gauge::NicReceived, statistic(interface, "rx_packets"));
     set(Gauge::NicDropped, statistic(interface, "rx_dropped"));
     set(Gauge::NicMissed, missed.into_iter().flatten().reduce(|a, b| a + b));
     let softnet = read("/proc/self/net/softnet_stat");
@@ -164,7 +163,7 @@ mod tests {
     #[test]
     fn this_machine_tells_most_of_it() {
         let counters = counters("lo", true);
-        for gauge in [Gauge::NicReceived, Gauge::IpMulticastIn, Gauge::UdpErrors, Gauge::SoftnetDropped] {
+        for gauge in [Gauge::NicDropped, Gauge::IpMulticastIn, Gauge::UdpErrors, Gauge::SoftnetDropped] {
             assert!(counters.get(gauge).is_some(), "{gauge}");
         }
         assert_eq!(statistic("../lo", "multicast"), None);
@@ -174,11 +173,11 @@ mod tests {
     fn a_counter_that_began_anew_has_risen_by_what_it_has() {
         let (mut before, mut now, mut measured) =
             (Counters::default(), Counters::default(), Counters::default());
-        before.set(Gauge::NicReceived, 100);
-        now.set(Gauge::NicReceived, 30);
+        before.set(Gauge::NicDropped, 100);
+        now.set(Gauge::NicDropped, 30);
         before.set(Gauge::UdpErrors, 5);
         now.set(Gauge::UdpErrors, 8);
         note_rise(&mut measured, &before, &now);
-        assert_eq!((measured.get(Gauge::NicReceived), measured.get(Gauge::UdpErrors)), (Some(30), Some(3)));
+        assert_eq!((measured.get(Gauge::NicDropped), measured.get(Gauge::UdpErrors)), (Some(30), Some(3)));
     }
 }

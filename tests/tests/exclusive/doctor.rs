@@ -88,9 +88,9 @@ fn a_switch_that_forgets_hosts_and_one_that_never_learns_of_them() {
     let network = testbed.network();
     network.run(
         "r2",
-        "nft add table inet igmp; \
-                       add chain inet igmp out { type filter hook output priority 0; }; \
-                       add rule inet igmp out ip protocol igmp drop",
+        "nft add table inet quiet; \
+                       add chain inet quiet out { type filter hook output priority 0; }; \
+                       add rule inet quiet out ip protocol igmp drop",
     );
     network.snoop(3, 2, 4);
     let never = ["--renew-membership", "none"];
@@ -132,7 +132,8 @@ fn no_multicast_at_all_is_told_from_a_sender_on_another_interface() {
     let testbed = Testbed::lab(lab(2));
     let network = testbed.network();
     let _hosts = ["r1", "r2"].map(|host| testbed.receiver(host, &[]));
-    network.run(Lab::SENDER, "ip link add other type dummy");
+    network.run(Lab::SENDER, "ip link add other type veth peer name peer");
+    network.run(Lab::SENDER, "ip link set peer up");
     network.run(Lab::SENDER, "ip addr add 10.88.0.1/24 dev other");
     network.run(Lab::SENDER, "ip link set other up");
     for host in ["r1", "r2"] {
@@ -181,7 +182,8 @@ fn two_hosts_of_one_name_and_two_faults_of_one_host_are_both_found() {
         testbed.receiver(host, &["--name", "twin", "--state", &state, "--store", &store])
     });
     // The host is on another interface than the one that leads to the sender.
-    network.run("r4", "ip link add other type dummy");
+    network.run("r4", "ip link add other type veth peer name peer");
+    network.run("r4", "ip link set peer up");
     network.run("r4", "ip addr add 10.99.0.1/24 dev other");
     network.run("r4", "ip link set other up");
     network.run(Lab::SENDER, "ip route add 10.99.0.0/24 via 10.77.1.4");

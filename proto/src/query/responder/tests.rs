@@ -8,7 +8,7 @@ use crate::query::testing::{
     sealed_ask, sender, sender_key, sequence, sought,
 };
 use crate::seal::{Cipher, GroupKey};
-use crate::wire::{Answer, Ask, Finding, Heard, Kept, Page, Step, UpHeader};
+use crate::wire::{Answer, Ask, Finding, Heard, Kept, Page, UpHeader};
 
 #[test]
 fn an_unsigned_query_is_answered_five_times_until_its_querier_is_heard_again() {
