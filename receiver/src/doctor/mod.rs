@@ -160,7 +160,7 @@ fn faults(place: &Place) -> Vec<Fault> {
             .map(|strict| Fault::new(FindingId::ReversePath, strict.to_string(), "as it says")),
         of_snooping(&interface),
         of_ring(&interface),
-        of_buffer(),
+        of_buffer(place),
     ];
     let mut faults: Vec<Fault> = found.into_iter().flatten().collect();
     faults.extend(of_firewall(place));
@@ -225,14 +225,29 @@ fn of_ring(interface: &Interface) -> Option<Fault> {
     })
 }
 
-fn of_buffer() -> Option<Fault> {
-    let limit: u64 = fs::read_to_string("/proc/sys/net/core/rmem_max").ok()?.trim().parse().ok()?;
-    (limit < BUFFER_BYTES / 2).then(|| {
+/// Whether the sockets of the group's port have dropped anything for want of room.
+fn of_buffer(place: &Place) -> Option<Fault> {
+    let family = if place.group.addr().is_ipv4() { "udp" } else { "udp6" };
+    let table = fs::read_to_string(format!("/proc/self/net/{family}")).ok()?;
+    let dropped = socket_drops(&table, place.group.addr().port());
+    (dropped > 0).then(|| {
         let evidence = format!(
-            "net.core.rmem_max is {limit}: without CAP_NET_ADMIN, which the unit gives, buffers are small"
+            "the sockets at port {} had no room for {dropped} datagrams since they were opened",
+            place.group.addr().port()
         );
         Fault::new(FindingId::Buffer, evidence, format!("sysctl -w net.core.rmem_max={}", BUFFER_BYTES / 2))
     })
+}
+
+/// Returns the drops of all sockets with this port, from a table of the kernel: the last column of each line.
+fn socket_drops(table: &str, port: u16) -> u64 {
+    let of_port = |line: &str| {
+        let mut words = line.split_whitespace();
+        let local = words.nth(1)?.rsplit_once(':')?.1;
+        let is_it = u16::from_str_radix(local, 16) == Ok(port);
+        words.next_back().filter(|_| is_it)?.parse::<u64>().ok()
+    };
+    table.lines().skip(1).filter_map(of_port).sum()
 }
 
 /// Returns what the rules of nftables drop; nothing where they cannot be read, which takes root.
@@ -252,3 +267,17 @@ const CONFIG: &str = "/etc/glancecast/glancecastd.toml";
 
 /// The receive buffer that glancecastd asks for.
 const BUFFER_BYTES: u64 = 32 << 20;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn drops_are_those_of_the_sockets_with_the_port() {
+        let table = "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode ref pointer drops\n\
+             1: 4347FFEF:1BFF 00000000:0000 07 00000000:00000000 00:00000000 00000000     0        0 11 2 0 12\n\
+             2: 0100000A:1BFF 00000000:0000 07 00000000:00000000 00:00000000 00000000     0        0 12 2 0 3\n\
+             3: 0100000A:0035 00000000:0000 07 00000000:00000000 00:00000000 00000000     0        0 13 2 0 99\n";
+        assert_eq!((socket_drops(table, 7167), socket_drops(table, 7168)), (15, 0));
+    }
+}
