@@ -79,6 +79,10 @@ pub(crate) fn memberships_v6(index: u32) -> Option<Vec<Ipv6Addr>> {
     Some(text.lines().filter_map(group).collect())
 }
 
+#[expect(
+    clippy::host_endian_bytes,
+    reason = "the kernel prints the address as a number of its own byte order"
+)]
 fn parse_memberships(text: &str, index: u32) -> Memberships {
     let mut found = Memberships::default();
     let mut is_it = false;
@@ -91,7 +95,6 @@ fn parse_memberships(text: &str, index: u32) -> Memberships {
                 found.version = words.next_back().and_then(|word| word.strip_prefix('V')?.parse().ok());
             }
         } else if is_it && let Ok(bits) = u32::from_str_radix(first, 16) {
-            // The kernel prints the address as a number of its own byte order.
             found.groups.push(Ipv4Addr::from(bits.to_ne_bytes()));
         }
     }
@@ -145,6 +148,7 @@ mod tests {
     }
 
     #[test]
+    #[expect(clippy::host_endian_bytes, reason = "as the kernel prints it")]
     fn memberships_are_those_of_one_interface() {
         let group = Ipv4Addr::new(239, 255, 71, 67);
         let printed = format!("{:08X}", u32::from_ne_bytes(group.octets()));
