@@ -493,7 +493,7 @@ impl Examiner {
             wait,
             expected: whom.map_or_else(|| self.config.expected.clone(), Expected::Named),
         };
-        let unicast_from = now + if is_first { UNICAST_AFTER + spread } else { UNICAST_SOON };
+        let unicast_from = now + spread + if is_first { UNICAST_AFTER } else { UNICAST_SOON };
         let querier = Querier::new(now, config);
         Work::Asking(Box::new(Asking { querier, step, place, unicast_from, before: None, targets }))
     }

@@ -584,17 +584,12 @@ impl<'a> Around<'a> {
 
     /// Returns whether long packets are lost that short ones are not.
     fn short(&self, first: &Trial) -> Option<Fault> {
-        let tally = &first.counters.tally;
         let lengths = first.by_group.lengths();
-        let shortest = *lengths.first()?;
-        let way = [Way::Group, Way::Unicast].into_iter().find(|&way| tally.of_length(way, shortest) > 0)?;
-        let is_sent = |length: u16| match way {
-            Way::Group => first.by_group.of_length(length) > 0,
-            Way::Unicast => first.by_unicast.of_length(length) > 0,
-        };
-        let came = |length: &&u16| tally.of_length(way, **length) > 0;
-        let longest = *lengths.iter().filter(came).next_back()?;
-        let missing = *lengths.iter().find(|&&length| length > longest && is_sent(length))?;
+        let both = [Way::Group, Way::Unicast];
+        // What is lost by one way alone is not lost for its length.
+        let came = |length: u16| both.iter().any(|&way| first.counters.tally.of_length(way, length) > 0);
+        let longest = *lengths.iter().rfind(|&&length| came(length))?;
+        let missing = *lengths.iter().find(|&&length| length > longest)?;
         let packet = |bytes: u16| u32::from(bytes) + if self.is_ipv6() { 48 } else { 28 };
         let (longest, missing) = (packet(longest), packet(missing));
         let evidence = format!(
