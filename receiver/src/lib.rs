@@ -14,6 +14,7 @@ pub mod check;
 mod coalesce;
 pub mod config;
 mod diagnosis;
+pub mod doctor;
 mod events;
 #[cfg(any(test, fuzzing))]
 pub mod fuzz;

@@ -25,7 +25,7 @@ use glancecast_receiver::on_published::Hook;
 use glancecast_receiver::receive_loop::{Ended, Listening, ReceiveLoop, Setup, Stopper};
 use glancecast_receiver::settings::{self, Settings};
 use glancecast_receiver::store::{Store, find_tool};
-use glancecast_receiver::{check, heap, rights, state};
+use glancecast_receiver::{check, doctor, heap, rights, state};
 use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::oneshot;
@@ -33,6 +33,9 @@ use tokio::sync::oneshot;
 fn main() -> ExitCode {
     // Enter the sandbox before there is anything to leak.
     glancecast_sandbox::enter();
+    if let Some(code) = doctor::run_if_asked() {
+        return code;
+    }
     let signals = match Signals::take() {
         Ok(signals) => signals,
         Err(error) => {

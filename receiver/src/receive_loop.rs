@@ -231,8 +231,8 @@ impl ReceiveLoop {
         let clocks = clocks();
         let limit = WriteLimit::new(setup.write_rate);
         let reads = ReadLimits::new(setup.read_rate);
-        let workers =
-            Workers::start(&waker, &clocks, limit, &reads.pushes, setup.on_published).map_err(step("start a thread"))?;
+        let workers = Workers::start(&waker, &clocks, limit, &reads.pushes, setup.on_published)
+            .map_err(step("start a thread"))?;
         let queries =
             QueryWorkers::start(&setup.store, &setup.state, &waker, Arc::clone(&reads.verifications))
                 .map_err(step("start a thread"))?;

@@ -1,6 +1,7 @@
 //! What both command lines share: the exit codes, errors in one line on standard error, and output that may have no
 //! reader: `println!` and its kind end the program where a pipe is closed or a disk is full.
 
+use std::ffi::OsString;
 use std::io::{self, Write};
 use std::process::ExitCode;
 
@@ -23,7 +24,18 @@ pub const EXIT_INCOMPLETE: u8 = 3;
 /// # Errors
 /// The exit code, after the message was printed.
 pub fn parse<T: Parser>(program: &str) -> Result<T, ExitCode> {
-    T::try_parse().map_err(|error| match message(&error) {
+    parse_from(program, std::env::args_os())
+}
+
+/// Parses these words as [`parse`] does the command line; the first one is the program's name.
+///
+/// # Errors
+/// The exit code, after the message was printed.
+pub fn parse_from<T: Parser>(
+    program: &str,
+    words: impl IntoIterator<Item = OsString>,
+) -> Result<T, ExitCode> {
+    T::try_parse_from(words).map_err(|error| match message(&error) {
         None => shown(&error),
         Some(message) => {
             tell(&format!("{program}: {message}"));

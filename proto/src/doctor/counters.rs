@@ -7,13 +7,13 @@ use crate::limits::COUNTERS_MAX;
 use crate::wire::Counter;
 
 crate::named_enum! {
-    /// One number of a host. Those up to [`Gauge::SocketDrops`] say how far a counter of the kernel has risen since the
-    /// snapshot; the others say how things are.
+    /// One number of a host. Those up to [`Gauge::SocketDrops`], but for [`Gauge::JoinedAgain`], say how far a counter of
+    /// the kernel has risen since the snapshot; the others say how things are.
     pub enum Gauge: u8 {
         /// Multicast packets that the driver counted.
         NicMulticast = 1 => "nic_multicast",
-        /// Packets that the interface received.
-        NicReceived = 2 => "nic_received",
+        /// 1 if the host has left the group and joined it again for this train; 0 if it did so just before.
+        JoinedAgain = 2 => "joined_again",
         /// Packets that the interface dropped.
         NicDropped = 3 => "nic_dropped",
         /// Packets for which the ring of the interface had no room.

@@ -20,7 +20,7 @@ use super::train::{TrainPlan, Way};
 use crate::agree::AgreementKey;
 use crate::ids::{HostName, Sequence, SessionId};
 use crate::known::KnownHosts;
-use crate::limits::{HOSTS_MAX, PROBES_MAX};
+use crate::limits::{ANSWERS_PER_SECOND_MAX, HOSTS_MAX, PROBES_MAX};
 use crate::query::{Querier, QuerierConfig, Standing};
 use crate::rng::Rng;
 use crate::seal::{Cipher, GroupKey};
@@ -358,7 +358,11 @@ impl Examiner {
             Work::Idle => (!self.steps.is_empty()).then_some(now),
             Work::Waiting(until) => Some(*until),
             Work::Sending(sending) => Some(sending.next_at),
-            Work::Asking(asking) => asking.querier.poll_timeout(now).or(Some(now)),
+            Work::Asking(asking) => {
+                let unicast =
+                    (asking.before.is_none() && !asking.targets.is_empty()).then_some(asking.unicast_from);
+                [asking.querier.poll_timeout(now), unicast].into_iter().flatten().min().or(Some(now))
+            }
         };
         let copies = (!self.copies.is_empty()).then_some(self.copies_at);
         [work, copies].into_iter().flatten().min()
@@ -466,6 +470,14 @@ impl Examiner {
                 names.iter().filter_map(|name| Some((name.clone(), self.hosts.get(name)?.address?))).collect()
             }
         };
+        let hosts = match (&whom, &self.config.expected) {
+            (Some(names), _) | (None, Expected::Named(names)) => names.len(),
+            (None, Expected::Count(count)) => *count as usize,
+            (None, Expected::Anyone) => UNKNOWN_HOSTS,
+        };
+        // All hosts together answer so fast, and a query and its pages are copied so fast.
+        let spread = Duration::from_secs(hosts as u64) / ANSWERS_PER_SECOND_MAX;
+        let wait = wait + spread * 2 + COPIES_TIME * targets.len() as u32;
         let elapsed = now.since(self.begun).as_millis() as u64;
         let config = QuerierConfig {
             id,
@@ -481,13 +493,19 @@ impl Examiner {
             wait,
             expected: whom.map_or_else(|| self.config.expected.clone(), Expected::Named),
         };
-        let unicast_from = now + if is_first { UNICAST_AFTER } else { UNICAST_SOON };
+        let unicast_from = now + spread + if is_first { UNICAST_AFTER } else { UNICAST_SOON };
         let querier = Querier::new(now, config);
         Work::Asking(Box::new(Asking { querier, step, place, unicast_from, before: None, targets }))
     }
 
     fn ask(&mut self, now: Moment, out: &mut Vec<u8>) -> Option<Outgoing> {
         let Work::Asking(asking) = &mut self.work else { return None };
+        if now >= asking.unicast_from && asking.before.is_none() && !asking.targets.is_empty() {
+            let heard = asking.querier.heard().map(|(name, _)| name.clone()).collect();
+            asking.before = Some(heard);
+            // A round begins at once.
+            asking.querier.handle_reply_to(now, self.config.reply_to);
+        }
         let transmit = asking.querier.poll_transmit(now, out)?;
         let ttl = self.config.ttl;
         if let To::Host(to) = transmit.to {
@@ -497,7 +515,6 @@ impl Examiner {
             let heard: BTreeSet<HostName> = asking.querier.heard().map(|(name, _)| name.clone()).collect();
             let silent = asking.targets.iter().filter(|(name, _)| !heard.contains(*name));
             let to: Vec<SocketAddr> = silent.map(|(_, &to)| to).take(HOSTS_MAX).collect();
-            asking.before.get_or_insert(heard);
             if !to.is_empty() && self.copies.len() < COPIES_MAX {
                 self.copies.push_back((out.clone(), transmit.kind, to));
                 self.copies_at = self.copies_at.max(now);
@@ -743,8 +760,12 @@ const REACH: Duration = Duration::from_secs(1);
 /// Time for which hosts are asked that have answered before.
 const ASK_AGAIN: Duration = Duration::from_millis(1_500);
 /// Time in which an answer to the group comes: hosts that have not answered then are asked at their own addresses.
-const UNICAST_AFTER: Duration = Duration::from_millis(250);
+const UNICAST_AFTER: Duration = Duration::from_millis(400);
 const UNICAST_SOON: Duration = Duration::from_millis(50);
+/// Time in which a query with its pages is copied for one more host.
+const COPIES_TIME: Duration = Duration::from_millis(1);
+/// Hosts that are assumed where it is not known how many there are.
+const UNKNOWN_HOSTS: usize = 200;
 /// Time for the last datagrams to arrive, and for a switch to learn of a member.
 const SETTLE: Duration = Duration::from_millis(150);
 /// Hosts spread their notices over two seconds.

@@ -71,6 +71,9 @@ struct Around<'a> {
     somebody_answers: bool,
     /// Whether some host has heard the group.
     somebody_hears: bool,
+    /// Whether every host that hears the group was heard only once it was asked at its own address. One that is late
+    /// alone was busy.
+    all_answers_are_late: bool,
     /// Hosts that live and do not answer.
     silent: usize,
     hosts: usize,
@@ -89,6 +92,9 @@ impl<'a> Around<'a> {
             port: evidence.sender.group.map_or(0, |group| group.port()),
             somebody_answers: hosts.iter().any(|host| host.standing != Standing::NeverAnswered),
             somebody_hears: hosts.iter().any(hears),
+            all_answers_are_late: !hosts
+                .iter()
+                .any(|host| host.answered() && host.answered_the_group && hears(host)),
             silent: hosts.iter().filter(|host| host.echo == Echo::Silent).count(),
             hosts: hosts.len(),
         }
@@ -301,7 +307,7 @@ impl<'a> Around<'a> {
             } else if heard.lost_percent() >= LOST_PERCENT_MIN {
                 faults.extend(self.lossy(host, first));
             }
-            if heard.came > 0 && !host.answered_the_group {
+            if heard.came > 0 && self.all_answers_are_late {
                 let evidence =
                     "they hear the group, and are heard only when they are asked at their own address";
                 faults.push(self.reply_port(evidence.to_owned()));
@@ -407,7 +413,10 @@ impl<'a> Around<'a> {
         if self.is_elsewhere(host) {
             return self.routed(again, of);
         }
-        if again.is_some_and(|again| again.counters.get(Gauge::IpMulticastOut) == Some(0)) {
+        let said_nothing = |counters: &Counters| {
+            counters.is(Gauge::JoinedAgain) && counters.get(Gauge::IpMulticastOut) == Some(0)
+        };
+        if again.is_some_and(|again| said_nothing(&again.counters)) {
             let evidence =
                 format!("{of} came, nor after joining again; no report of membership left the hosts then");
             let family = if self.is_ipv6() { "icmpv6 type mld2-listener-report" } else { "ip protocol igmp" };
@@ -450,7 +459,7 @@ impl<'a> Around<'a> {
                 vec![
                     Mend::new("on the switch", "ip igmp snooping querier"),
                     Mend::new("on a Linux bridge", "ip link set BRIDGE type bridge mcast_querier 1"),
-                    Mend::new("until then, on the hosts", "renew-membership = \"60s\" in glancecastd.toml"),
+                    Mend::new("until then, on the hosts", "renew_membership = \"10s\" in glancecastd.toml"),
                 ],
             ),
             true => Fault::new(
@@ -575,17 +584,12 @@ impl<'a> Around<'a> {
 
     /// Returns whether long packets are lost that short ones are not.
     fn short(&self, first: &Trial) -> Option<Fault> {
-        let tally = &first.counters.tally;
         let lengths = first.by_group.lengths();
-        let shortest = *lengths.first()?;
-        let way = [Way::Group, Way::Unicast].into_iter().find(|&way| tally.of_length(way, shortest) > 0)?;
-        let is_sent = |length: u16| match way {
-            Way::Group => first.by_group.of_length(length) > 0,
-            Way::Unicast => first.by_unicast.of_length(length) > 0,
-        };
-        let came = |length: &&u16| tally.of_length(way, **length) > 0;
-        let longest = *lengths.iter().filter(came).next_back()?;
-        let missing = *lengths.iter().find(|&&length| length > longest && is_sent(length))?;
+        let both = [Way::Group, Way::Unicast];
+        // What is lost by one way alone is not lost for its length.
+        let came = |length: u16| both.iter().any(|&way| first.counters.tally.of_length(way, length) > 0);
+        let longest = *lengths.iter().rfind(|&&length| came(length))?;
+        let missing = *lengths.iter().find(|&&length| length > longest)?;
         let packet = |bytes: u16| u32::from(bytes) + if self.is_ipv6() { 48 } else { 28 };
         let (longest, missing) = (packet(longest), packet(missing));
         let evidence = format!(

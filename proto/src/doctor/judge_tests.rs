@@ -59,7 +59,10 @@ fn joining_again_tells_a_forgotten_host_from_one_that_is_never_heard_of() {
     assert_one(&evidence(vec![forgotten]), "M01", "ip igmp snooping querier");
     let mut muted = HostEvidence { again: Some(trial(0, 0)), ..deaf(1) };
     muted.again.as_mut().expect("a trial").counters.set(Gauge::IpMulticastOut, 0);
+    let just_before = muted.clone();
+    muted.again.as_mut().expect("a trial").counters.set(Gauge::JoinedAgain, 1);
     assert_one(&evidence(vec![muted]), "M05", "ip protocol igmp accept");
+    assert_one(&evidence(vec![just_before]), "M27", "--reach unicast");
     let alone = HostEvidence { again: Some(trial(0, 0)), ..deaf(1) };
     let found = findings(&evidence(vec![alone, sound(2)]));
     assert_eq!(ids(&found), ["M05 compute-1"], "others hear");
@@ -293,7 +296,9 @@ fn trial(group: u32, unicast: u32) -> Trial {
     for (way, count, long, ttl) in [(Way::Group, group, 10, 1), (Way::Unicast, unicast, 3, 64)] {
         if count > 0 {
             counters.tally.put(Bucket { way, ttl, bytes: 100, count });
-            [1252, 1472].map(|bytes| counters.tally.put(Bucket { way, ttl, bytes, count: long }));
+            for bytes in [1252, 1472] {
+                counters.tally.put(Bucket { way, ttl, bytes, count: long });
+            }
         }
     }
     let plan = |short, long, ttl| {

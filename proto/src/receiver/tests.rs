@@ -3,7 +3,8 @@ use super::*;
 use crate::geometry::Geometry;
 use crate::ids::{ReceiverId, Sequence};
 use crate::integrity::Root;
-use crate::wire::{BaseName, Down, End, Part, Poll, UpHeader};
+use crate::seal::GroupKey;
+use crate::wire::{BaseName, Down, End, Notice, Part, Poll, UpHeader, VERSION};
 
 type Host = Receiver<&'static str, &'static str>;
 type Asked = Effect<&'static str, &'static str>;
@@ -282,4 +283,25 @@ fn sequence(number: u64) -> Sequence {
 
 fn key() -> GroupKey {
     GroupKey::new([7; 32])
+}
+
+#[test]
+fn a_query_under_another_key_gets_a_notice_like_one_of_another_version() {
+    let mut host = host();
+    let (asker, short) = (([10, 0, 0, 9], 7168).into(), [VERSION, 8, 1, 2, 3, 0, 0, 0, 0, 0]);
+    host.handle_other_key(at(0), asker, &short);
+    assert!(host.poll_transmit(at(3_000), &mut Vec::new()).is_none(), "no more bytes go out than came in");
+    let mut query = short.to_vec();
+    query.resize(200, 0);
+    let (mut notices, mut out) = (0, Vec::new());
+    for ms in 0..50_000 {
+        host.handle_other_key(at(ms), asker, &query);
+        while let Some(to) = host.poll_transmit(at(ms), &mut out) {
+            assert!(to == asker && Notice::is(&out));
+            assert!(Notice::open(&GroupKey::new([8; 32]), &out).is_err(), "the asker's key does not open it");
+            assert_eq!(Notice::open(&config().keys[0], &out).expect("ours").tag.0, [1, 2, 3]);
+            notices += 1;
+        }
+    }
+    assert_eq!(notices, 1, "once a minute");
 }

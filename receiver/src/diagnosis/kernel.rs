@@ -12,7 +12,6 @@ pub(super) fn counters(interface: &str, is_ipv4: bool) -> Counters {
     let mut set = |gauge, value: Option<u64>| value.into_iter().for_each(|value| counters.set(gauge, value));
     let missed = [statistic(interface, "rx_missed_errors"), statistic(interface, "rx_fifo_errors")];
     set(Gauge::NicMulticast, statistic(interface, "multicast"));
-    set(Gauge::NicReceived, statistic(interface, "rx_packets"));
     set(Gauge::NicDropped, statistic(interface, "rx_dropped"));
     set(Gauge::NicMissed, missed.into_iter().flatten().reduce(|a, b| a + b));
     let softnet = read("/proc/self/net/softnet_stat");
@@ -47,7 +46,7 @@ pub(super) fn note_rise(measured: &mut Counters, before: &Counters, now: &Counte
 }
 
 /// Returns a counter of an interface.
-pub(super) fn statistic(interface: &str, name: &str) -> Option<u64> {
+pub(crate) fn statistic(interface: &str, name: &str) -> Option<u64> {
     if interface.contains('/') {
         return None;
     }
@@ -56,20 +55,20 @@ pub(super) fn statistic(interface: &str, name: &str) -> Option<u64> {
 
 /// The groups that the kernel has joined on an interface.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(super) struct Memberships {
+pub(crate) struct Memberships {
     /// The version of IGMP that it speaks there.
-    pub(super) version: Option<u64>,
+    pub(crate) version: Option<u64>,
     /// The groups.
-    pub(super) groups: Vec<Ipv4Addr>,
+    pub(crate) groups: Vec<Ipv4Addr>,
 }
 
 /// Returns what the kernel has joined on the interface with this index.
-pub(super) fn memberships(index: u32) -> Option<Memberships> {
+pub(crate) fn memberships(index: u32) -> Option<Memberships> {
     Some(parse_memberships(&read("/proc/self/net/igmp")?, index))
 }
 
 /// Returns the same with IPv6.
-pub(super) fn memberships_v6(index: u32) -> Option<Vec<Ipv6Addr>> {
+pub(crate) fn memberships_v6(index: u32) -> Option<Vec<Ipv6Addr>> {
     let text = read("/proc/self/net/igmp6")?;
     let group = |line: &str| {
         let mut words = line.split_whitespace();
@@ -80,6 +79,10 @@ pub(super) fn memberships_v6(index: u32) -> Option<Vec<Ipv6Addr>> {
     Some(text.lines().filter_map(group).collect())
 }
 
+#[expect(
+    clippy::host_endian_bytes,
+    reason = "the kernel prints the address as a number of its own byte order"
+)]
 fn parse_memberships(text: &str, index: u32) -> Memberships {
     let mut found = Memberships::default();
     let mut is_it = false;
@@ -92,7 +95,6 @@ fn parse_memberships(text: &str, index: u32) -> Memberships {
                 found.version = words.next_back().and_then(|word| word.strip_prefix('V')?.parse().ok());
             }
         } else if is_it && let Ok(bits) = u32::from_str_radix(first, 16) {
-            // The kernel prints the address as a number of its own byte order.
             found.groups.push(Ipv4Addr::from(bits.to_ne_bytes()));
         }
     }
@@ -146,6 +148,7 @@ mod tests {
     }
 
     #[test]
+    #[expect(clippy::host_endian_bytes, reason = "as the kernel prints it")]
     fn memberships_are_those_of_one_interface() {
         let group = Ipv4Addr::new(239, 255, 71, 67);
         let printed = format!("{:08X}", u32::from_ne_bytes(group.octets()));
@@ -164,7 +167,7 @@ mod tests {
     #[test]
     fn this_machine_tells_most_of_it() {
         let counters = counters("lo", true);
-        for gauge in [Gauge::NicReceived, Gauge::IpMulticastIn, Gauge::UdpErrors, Gauge::SoftnetDropped] {
+        for gauge in [Gauge::NicDropped, Gauge::IpMulticastIn, Gauge::UdpErrors, Gauge::SoftnetDropped] {
             assert!(counters.get(gauge).is_some(), "{gauge}");
         }
         assert_eq!(statistic("../lo", "multicast"), None);
@@ -174,11 +177,11 @@ mod tests {
     fn a_counter_that_began_anew_has_risen_by_what_it_has() {
         let (mut before, mut now, mut measured) =
             (Counters::default(), Counters::default(), Counters::default());
-        before.set(Gauge::NicReceived, 100);
-        now.set(Gauge::NicReceived, 30);
+        before.set(Gauge::NicDropped, 100);
+        now.set(Gauge::NicDropped, 30);
         before.set(Gauge::UdpErrors, 5);
         now.set(Gauge::UdpErrors, 8);
         note_rise(&mut measured, &before, &now);
-        assert_eq!((measured.get(Gauge::NicReceived), measured.get(Gauge::UdpErrors)), (Some(30), Some(3)));
+        assert_eq!((measured.get(Gauge::NicDropped), measured.get(Gauge::UdpErrors)), (Some(30), Some(3)));
     }
 }

@@ -4,7 +4,7 @@
 //! Everything is read without rights from `/proc` and `/sys`, some hundred microseconds, by the receive loop itself: it is
 //! asked for a few times a diagnosis, and no more than [`MEASURED_IN_A_SECOND`] times a second.
 
-mod kernel;
+pub(crate) mod kernel;
 
 use std::collections::VecDeque;
 use std::net::{IpAddr, SocketAddr};
@@ -82,6 +82,7 @@ impl Diagnosis {
             (Step::Report, Some(train)) => {
                 if let Some((_, before)) = self.snapshots.iter().find(|(of, _)| *of == train) {
                     kernel::note_rise(&mut measured, before, &risen);
+                    measured.set(Gauge::JoinedAgain, u64::from(before.is(Gauge::JoinedAgain)));
                 }
             }
             (Step::Snapshot | Step::JoinAgain, Some(train)) => {
@@ -92,19 +93,25 @@ impl Diagnosis {
             }
             (_, None) => {}
         }
-        if examination.step == Step::JoinAgain {
-            self.join_again(now, network);
+        if examination.step == Step::JoinAgain
+            && self.join_again(now, network)
+            && let Some((_, snapshot)) = self.snapshots.back_mut()
+        {
+            snapshot.set(Gauge::JoinedAgain, 1);
         }
         measured
     }
 
-    /// Leaves the group and joins it again, unless that was just done: whoever may ask could keep a switch busy.
-    fn join_again(&mut self, now: Moment, network: &mut Network) {
-        if self.joined_again.is_none_or(|at| now.since(at) >= JOIN_AGAIN_GAP) {
+    /// Leaves the group and joins it again, unless that was just done: whoever may ask could keep a switch busy. Returns
+    /// whether it did.
+    fn join_again(&mut self, now: Moment, network: &mut Network) -> bool {
+        let is_due = self.joined_again.is_none_or(|at| now.since(at) >= JOIN_AGAIN_GAP);
+        if is_due {
             self.joined_again = Some(now);
             tracing::info!("leaves the group and joins it again, for a diagnosis");
             network.join_again(now);
         }
+        is_due
     }
 
     fn may_measure(&mut self, now: Moment) -> bool {

@@ -8,21 +8,26 @@ use std::time::Duration;
 use glancecast_platform::cli;
 use glancecast_platform::clock::wall;
 use glancecast_platform::interface::Interface;
+use glancecast_platform::multicast::Group;
 use glancecast_platform::random;
 use glancecast_platform::units::Rate;
 use glancecast_proto::doctor::{
-    self, Evidence, ExaminerConfig, Extent, Finding, FindingId, Mend, SenderEvidence,
+    self, Echo, Evidence, ExaminerConfig, Extent, Finding, FindingId, HostEvidence, Mend, SenderEvidence,
 };
 use glancecast_proto::ids::HostName;
+use glancecast_proto::known::KnownHosts;
 use glancecast_proto::limits::DATAGRAM_MAX;
+use glancecast_proto::query::Standing;
 use glancecast_proto::relay::Prefix;
+use glancecast_proto::seal::GroupKey;
 use glancecast_proto::sender::Expected;
+use glancecast_proto::sign::SigningKey;
 
 use super::query::answer_bytes_max;
 use super::reach::Surroundings;
 use super::{KeySource, KnownHostsOptions, Network, ReachOptions, RequestError, Signing, Targets};
 use crate::openstack::{Cloud, CloudChoice};
-use crate::pipeline::doctor::{Examined, RunningExam};
+use crate::pipeline::doctor::{self as pipeline, Examined, RunningExam};
 
 /// A diagnosis. All its values are valid, so nothing has to be checked.
 #[derive(Clone, Debug)]
@@ -96,46 +101,94 @@ impl DoctorRequest {
         };
         let addresses = self.reach.resolve(around).await?.reach.hosts.into_iter().collect();
         let interface = self.network.again(&interface).await?;
-        let longest = longest(interface.mtu, self.network.destinations.ip_header());
-        let downlink = self.network.open(&interface, longest.into())?;
-        let reply_to = downlink.local_addr();
-        let send = downlink.send_buffer();
-        let sender = SenderEvidence {
-            interface: interface.name.clone(),
-            reply_to: Some(reply_to),
-            group: Some(group.addr()),
-            mtu: interface.mtu,
-            ttl: self.network.marking.ttl,
-            prefix: interface.prefix(),
-            key: signer.as_ref().map(|key| key.public().to_string()),
-            drops_answers: None,
-            short_buffer: send.is_short().then_some((send.bytes as u64, send.wanted as u64)),
+        let known = self.known_hosts.load()?;
+        let bench = Bench {
+            network: &self.network,
+            interface: &interface,
+            key: &key,
+            signer: signer.as_ref(),
+            known: &known,
         };
-        let config = ExaminerConfig {
-            key,
-            signer,
-            known: self.known_hosts.load()?,
-            seed: random::bytes().map_err(RequestError::Random)?,
-            reply_to,
-            answer_bytes_max: answer_bytes_max(self.network.destinations.ip_header(), interface.mtu),
-            started: wall(),
-            expected: targets.expected,
-            is_routed: is_routed(&interface, &addresses),
-            addresses,
-            ttl: self.network.marking.ttl,
-            lengths: lengths(longest, self.network.destinations.ip_header()),
-            extent: Extent::Whole,
-            rates: self.rate.map_or_else(Vec::new, |rate| steps_to(rate.bits())),
-        };
+        let rates = self.rate.map_or_else(Vec::new, |rate| steps_to(rate.bits()));
+        let config = bench.config(targets.expected, addresses, Extent::Whole, rates)?;
         let bounds_hosts = match &config.expected {
             Expected::Named(names) => names.len() as u32,
             Expected::Count(count) => *count,
             Expected::Anyone => ASSUMED_HOSTS,
         };
         let bounds = config.bounds(bounds_hosts);
-        let running =
-            crate::pipeline::doctor::start(config, downlink, sender).map_err(RequestError::Start)?;
+        let running = bench.start_with(config)?;
         Ok(DoctorRun { interface, bounds, bounds_hosts, notice, running })
+    }
+}
+
+/// What it takes to examine a group.
+#[derive(Clone, Copy)]
+pub(super) struct Bench<'a> {
+    pub(super) network: &'a Network,
+    pub(super) interface: &'a Interface,
+    pub(super) key: &'a GroupKey,
+    pub(super) signer: Option<&'a SigningKey>,
+    pub(super) known: &'a KnownHosts,
+}
+
+impl Bench<'_> {
+    /// Starts a diagnosis of these hosts.
+    pub(super) fn start(
+        self,
+        expected: Expected,
+        addresses: BTreeMap<HostName, SocketAddr>,
+        extent: Extent,
+        rates: Vec<u64>,
+    ) -> Result<RunningExam, RequestError> {
+        self.start_with(self.config(expected, addresses, extent, rates)?)
+    }
+
+    /// Returns the configuration, but for the address that hosts answer to, which the socket decides.
+    fn config(
+        self,
+        expected: Expected,
+        addresses: BTreeMap<HostName, SocketAddr>,
+        extent: Extent,
+        rates: Vec<u64>,
+    ) -> Result<ExaminerConfig, RequestError> {
+        let (header, mtu) = (self.network.destinations.ip_header(), self.interface.mtu);
+        Ok(ExaminerConfig {
+            key: self.key.clone(),
+            signer: self.signer.cloned(),
+            known: self.known.clone(),
+            seed: random::bytes().map_err(RequestError::Random)?,
+            reply_to: self.interface.socket_addr(self.network.reply_port),
+            answer_bytes_max: answer_bytes_max(header, mtu),
+            started: wall(),
+            expected,
+            is_routed: is_routed(self.interface, &addresses),
+            addresses,
+            ttl: self.network.marking.ttl,
+            lengths: lengths(longest(mtu, header), header),
+            extent,
+            rates,
+        })
+    }
+
+    /// Opens the socket and starts the thread.
+    fn start_with(self, config: ExaminerConfig) -> Result<RunningExam, RequestError> {
+        let (header, mtu) = (self.network.destinations.ip_header(), self.interface.mtu);
+        let downlink = self.network.open(self.interface, longest(mtu, header).into())?;
+        let (reply_to, send) = (downlink.local_addr(), downlink.send_buffer());
+        let sender = SenderEvidence {
+            interface: self.interface.name.clone(),
+            reply_to: Some(reply_to),
+            group: self.network.destinations.group().map(Group::addr),
+            mtu,
+            ttl: config.ttl,
+            prefix: self.interface.prefix(),
+            key: self.signer.map(|key| key.public().to_string()),
+            drops_answers: None,
+            short_buffer: send.is_short().then_some((send.bytes as u64, send.wanted as u64)),
+        };
+        let config = ExaminerConfig { reply_to, ..config };
+        pipeline::start(config, downlink, sender).map_err(RequestError::Start)
     }
 }
 
@@ -159,7 +212,11 @@ impl DoctorResult {
             return Err(error);
         }
         let mut findings = doctor::findings(&evidence);
-        if let Some(first) = strangers.first() {
+        let is_missing =
+            |host: &HostEvidence| host.standing == Standing::NeverAnswered && host.echo == Echo::None;
+        // Another group may have the same address and port: that is a finding only where somebody is missing.
+        let some_are_missing = evidence.hosts.is_empty() || evidence.hosts.iter().any(is_missing);
+        if let Some(first) = strangers.first().filter(|_| some_are_missing) {
             let more = match strangers.len() - 1 {
                 0 => String::new(),
                 more => format!(" and {more} more"),

@@ -1,12 +1,15 @@
 //! Who is there: asked of the whole group where a host that is expected by its name never answered, as it may be there
-//! under another name. Hosts that a push or a query is not for say nothing during it.
+//! under another name. Hosts that a push or a query is not for say nothing during it. Where the address of such a host is
+//! known, the first step of a diagnosis is taken there, which says why it is not heard.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use glancecast_platform::clock::wall;
 use glancecast_platform::interface::Interface;
 use glancecast_platform::random;
+use glancecast_proto::doctor::{self, Extent, Finding};
 use glancecast_proto::ids::{HostName, SessionId};
 use glancecast_proto::known::KnownHosts;
 use glancecast_proto::query::{HostAnswer, QuerierConfig};
@@ -16,8 +19,10 @@ use glancecast_proto::sign::SigningKey;
 use glancecast_proto::wire::Query;
 use tokio::time::timeout;
 
-use super::alike::{self, Hints};
+use super::alike::{self, Hint, Hints};
+use super::doctor::Bench;
 use super::query::answer_bytes_max;
+use super::reach::addresses_of;
 use super::{Network, PushPlan, QueryPlan, RequestError, agreement};
 use crate::pipeline::query;
 
@@ -29,39 +34,91 @@ pub(super) struct Group<'a> {
     signer: Option<&'a SigningKey>,
     known: &'a KnownHosts,
     expected: &'a Expected,
+    /// Addresses of hosts, where the push has looked for them.
+    addresses: Option<BTreeMap<HostName, SocketAddr>>,
 }
 
 impl<'a> From<&'a PushPlan> for Group<'a> {
     fn from(PushPlan { config, network, interface, .. }: &'a PushPlan) -> Self {
         let SenderConfig { key, signer, known, expected, .. } = config;
-        Self { network, interface, key, signer: signer.as_ref(), known, expected }
+        let addresses = Some(config.reach.hosts.iter().cloned().collect());
+        Self { network, interface, key, signer: signer.as_ref(), known, expected, addresses }
     }
 }
 
 impl<'a> From<&'a QueryPlan> for Group<'a> {
     fn from(QueryPlan { config, network, interface, .. }: &'a QueryPlan) -> Self {
         let QuerierConfig { key, signer, known, expected, .. } = config;
-        Self { network, interface, key, signer: signer.as_ref(), known, expected }
+        Self { network, interface, key, signer: signer.as_ref(), known, expected, addresses: None }
     }
 }
 
 impl Group<'_> {
-    /// Returns hints for missing hosts: names that people confuse with theirs, of hosts that are there or are known. A
-    /// group that cannot be asked gives no hint.
+    /// Returns hints for missing hosts: names that people confuse with theirs, of hosts that are there or are known; else
+    /// what a diagnosis finds at their addresses. A group that cannot be asked gives no hint.
     pub(super) async fn hints(&self, missing: &[HostName]) -> Hints {
         let Expected::Named(expected) = self.expected else { return Hints::new() };
         if missing.is_empty() {
             return Hints::new();
         }
+        // One after the other: both may have to answer to the same port.
         let present = self.present().await.unwrap_or_else(|error| {
             tracing::debug!("the group cannot be asked who is there: {error}");
             BTreeSet::new()
+        });
+        let found = self.examined(missing).await.unwrap_or_else(|error| {
+            tracing::debug!("the missing hosts cannot be examined: {error}");
+            Hints::new()
         });
         let is_other = |name: &&HostName| !expected.contains(*name);
         let hints = alike::hints(missing.iter(), present.iter().filter(is_other));
         let without = missing.iter().filter(|name| !hints.contains_key(*name));
         let known = alike::hints(without, self.known.keys.keys().filter(is_other));
-        hints.into_iter().chain(known).collect()
+        // A name that people confuse explains more than what was found under the other one.
+        found.into_iter().chain(known).chain(hints).collect()
+    }
+
+    /// Returns what the first step of a diagnosis finds of missing hosts whose addresses are known.
+    async fn examined(&self, missing: &[HostName]) -> Result<Hints, RequestError> {
+        let names: Vec<HostName> = missing.iter().take(EXAMINED_MAX).cloned().collect();
+        let addresses = match &self.addresses {
+            Some(addresses) => addresses.clone(),
+            None => match self.network.destinations.group() {
+                Some(group) => addresses_of(&names, self.interface.addr, group.addr().port(), WAIT).await,
+                None => BTreeMap::new(),
+            },
+        };
+        let addresses: BTreeMap<HostName, SocketAddr> =
+            addresses.into_iter().filter(|(name, _)| names.contains(name)).collect();
+        if addresses.is_empty() {
+            return Ok(Hints::new());
+        }
+        let expected = Expected::Named(addresses.keys().cloned().collect());
+        let bench = Bench {
+            network: self.network,
+            interface: self.interface,
+            key: self.key,
+            signer: self.signer,
+            known: self.known,
+        };
+        let mut running = bench.start(expected, addresses, Extent::Reach, Vec::new())?;
+        if timeout(EXAMINED_TIME, running.ended()).await.is_err() {
+            running.stop();
+            running.ended().await;
+        }
+        let findings = doctor::findings(&running.join().evidence);
+        let hint = |finding: &Finding| {
+            let mend = finding
+                .mends
+                .first()
+                .map_or_else(String::new, |mend| format!("; {}: {}", mend.place, mend.command));
+            let text = format!("{}: {}{mend} ({})", finding.id, finding.evidence, finding.id.anchor());
+            Hint { names: Vec::new(), text }
+        };
+        let of = |finding: &Finding| -> Vec<_> {
+            finding.hosts.iter().map(|host| (host.clone(), hint(finding))).collect()
+        };
+        Ok(findings.iter().rev().flat_map(of).collect())
     }
 
     /// Returns the names of the hosts that answer.
@@ -121,3 +178,7 @@ const WAIT_MAX: Duration = Duration::from_secs(3);
 /// The same for a push that is only looked at, as long as `glancecast hosts` takes.
 const ASKED: Duration = Duration::from_secs(2);
 const ASKED_MAX: Duration = Duration::from_secs(10);
+
+/// Missing hosts that are examined, and how long that may take: a host with another key says so within two seconds.
+const EXAMINED_MAX: usize = 64;
+const EXAMINED_TIME: Duration = Duration::from_secs(4);

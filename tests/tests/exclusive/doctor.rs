@@ -4,8 +4,10 @@
 use std::path::Path;
 use std::process::Command;
 
+use glancecast_tests::image::{self, Seed};
 use glancecast_tests::needs;
 use glancecast_tests::netns::{self, Ipv6, Lab, Offload, Shape};
+use glancecast_tests::process::Process;
 use glancecast_tests::routed::{self, Rack};
 use glancecast_tests::sender_keys::SenderKeys;
 use glancecast_tests::skip::Need;
@@ -86,9 +88,9 @@ fn a_switch_that_forgets_hosts_and_one_that_never_learns_of_them() {
     let network = testbed.network();
     network.run(
         "r2",
-        "nft add table inet igmp; \
-                       add chain inet igmp out { type filter hook output priority 0; }; \
-                       add rule inet igmp out ip protocol igmp drop",
+        "nft add table inet quiet; \
+                       add chain inet quiet out { type filter hook output priority 0; }; \
+                       add rule inet quiet out ip protocol igmp drop",
     );
     network.snoop(3, 2, 4);
     let never = ["--renew-membership", "none"];
@@ -130,7 +132,8 @@ fn no_multicast_at_all_is_told_from_a_sender_on_another_interface() {
     let testbed = Testbed::lab(lab(2));
     let network = testbed.network();
     let _hosts = ["r1", "r2"].map(|host| testbed.receiver(host, &[]));
-    network.run(Lab::SENDER, "ip link add other type dummy");
+    network.run(Lab::SENDER, "ip link add other type veth peer name peer");
+    network.run(Lab::SENDER, "ip link set peer up");
     network.run(Lab::SENDER, "ip addr add 10.88.0.1/24 dev other");
     network.run(Lab::SENDER, "ip link set other up");
     for host in ["r1", "r2"] {
@@ -179,7 +182,8 @@ fn two_hosts_of_one_name_and_two_faults_of_one_host_are_both_found() {
         testbed.receiver(host, &["--name", "twin", "--state", &state, "--store", &store])
     });
     // The host is on another interface than the one that leads to the sender.
-    network.run("r4", "ip link add other type dummy");
+    network.run("r4", "ip link add other type veth peer name peer");
+    network.run("r4", "ip link set peer up");
     network.run("r4", "ip addr add 10.99.0.1/24 dev other");
     network.run("r4", "ip link set other up");
     network.run(Lab::SENDER, "ip route add 10.99.0.0/24 via 10.77.1.4");
@@ -199,16 +203,74 @@ fn two_hosts_of_one_name_and_two_faults_of_one_host_are_both_found() {
 #[test]
 fn a_switch_without_an_mld_querier_is_found_too() {
     needs!(FAULTS);
-    let testbed = Testbed::lab(lab(1).with_ipv6(Ipv6::Global));
+    let testbed = Testbed::lab(lab(2).with_ipv6(Ipv6::Global));
     let network = testbed.network();
-    network.snoop(3, 2, 2);
-    let group = ["--group", "[ff15::4743]:7167"];
-    let _host = testbed.receiver("r1", &[&group[..], &["--renew-membership", "none"]].concat());
-    wait::until("the switch to forget r1", SOON, || {
-        network.ports_of("ff15::4743".parse().expect("an address")).is_empty().then_some(())
+    // A switch without an address of its own takes itself for no querier, and floods.
+    wait::until("the switch to have an address", SOON, || {
+        let text = network.run("sw", "ip -6 addr show dev br0");
+        (text.contains("fe80:") && !text.contains("tentative")).then_some(())
     });
-    let report = examine(&testbed, &[&group[..], &["--to", "r1=[fd77::101]"]].concat());
+    // Neighbours are found by multicast, too, and would be forgotten like the group.
+    let mac = |host: &str| network.run(host, "cat /sys/class/net/eth0/address").trim().to_owned();
+    let known = |on: &str, address: &str, of: &str| {
+        network.run(on, &format!("ip neigh add {address} lladdr {} dev eth0 nud permanent", mac(of)));
+    };
+    for (host, address) in [("r1", "fd77::101"), ("r2", "fd77::102")] {
+        known(Lab::SENDER, address, host);
+        known(host, "fd77::1", Lab::SENDER);
+    }
+    network.snoop(3, 2, 3);
+    let group = ["--group", "[ff15::4743]:7167"];
+    let _forgotten = testbed.receiver("r1", &[&group[..], &["--renew-membership", "none"]].concat());
+    let _known = testbed.receiver("r2", &[&group[..], &["--renew-membership", "1s"]].concat());
+    wait::until("the switch to forget r1", SOON, || {
+        (network.ports_of("ff15::4743".parse().expect("an address")) == ["r2"]).then_some(())
+    });
+    let report = examine(&testbed, &[&group[..], &["--to", "r1=[fd77::101],r2=[fd77::102]"]].concat());
     assert_found(&report, &[("M22", &["r1"], "mld snooping querier")]);
+}
+
+#[test]
+fn a_push_says_why_a_host_with_a_known_address_was_not_heard() {
+    needs!(netns::NEEDS);
+    let testbed = Testbed::lab(lab(2));
+    let _host = testbed.receiver("r1", &[]);
+    let file = testbed.path("image.raw");
+    image::random(&file, 1 << 20, Seed::draw());
+    let file = file.display().to_string();
+    let mut push =
+        testbed.push(&["--file", &file, "--to", &addresses(2), "--timeout", "2s", "--rate", "200mbit"]);
+    assert_eq!(push.process.wait(SOON).code(), Some(3));
+    let report: Value = serde_json::from_str(&push.process.output()).expect("a report");
+    let hosts = report["hosts"].as_array().expect("rows");
+    let missing = hosts.iter().find(|row| row["name"] == "r2").expect("a row");
+    let hint = missing["hint"]["text"].as_str().unwrap_or_default();
+    assert!(hint.contains("M28") && hint.contains("docs/doctor.md#m28"), "{report:#}");
+}
+
+#[test]
+fn a_node_examines_itself_and_names_the_rule_of_its_firewall() {
+    needs!(netns::NEEDS);
+    let testbed = Testbed::lab(lab(1));
+    let group = testbed.group().to_string();
+    let examine = || {
+        let mut command = testbed.command("r1", "glancecastd");
+        command.args(["doctor", "--group", &group, "--interface", "eth0", "--json"]);
+        let mut process = Process::start("node", command, &testbed.path(""));
+        let code = process.wait(SOON).code();
+        let report: Value = serde_json::from_str(&process.output()).expect("a report");
+        let ids = report["findings"].as_array().expect("findings").iter();
+        let ids: Vec<String> = ids.map(|one| one["id"].as_str().expect("an id").to_owned()).collect();
+        (code, ids, report.to_string())
+    };
+    assert_eq!(examine().1, ["M28"], "nobody has joined");
+    let _host = testbed.receiver("r1", &[]);
+    assert_eq!(examine().1, [""; 0]);
+    let port = testbed.group().port();
+    testbed.network().run("r1", &format!("{INPUT}; add rule inet wall in udp dport {port} drop"));
+    let (code, ids, report) = examine();
+    assert_eq!((code, ids), (Some(3), vec!["M04".to_owned()]), "{report}");
+    assert!(report.contains(&format!("nft insert rule inet wall in udp dport {port} accept")), "{report}");
 }
 
 /// Starts a receiver that may not have a large buffer; `None` if this machine's limit is large.

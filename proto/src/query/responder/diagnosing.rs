@@ -145,12 +145,13 @@ impl Responder {
     /// learns of it. There are a few such answers, because anybody with the group key can ask for them.
     pub(super) fn refuse_step(&mut self, now: Moment, wall: WallClock, asked: &Asked, why: Refusal) {
         let has_room = self.open.len() < QUERIES_OPEN_MAX / 2;
-        if !has_room
-            || self.open.iter().any(|open| open.query == asked.ask.id)
-            || !self.refusals.take(now, REFUSALS)
-        {
+        if !has_room || self.refused.contains(&asked.ask.id) || !self.refusals.take(now, REFUSALS) {
             return;
         }
+        if self.refused.len() == REFUSED_MAX {
+            self.refused.pop_front();
+        }
+        self.refused.push_back(asked.ask.id);
         let id = self.open_query(now, asked);
         let mut measured = Counters::default();
         measured.set(Gauge::Refused, why as u64);
@@ -176,5 +177,8 @@ impl Responder {
 
 /// Answers to those that this host refuses: three at once, and one in two seconds.
 const REFUSALS: Allowance = Allowance { most: 3, gap: Duration::from_secs(2) };
+
+/// Refused queries that are remembered: those of some seconds.
+const REFUSED_MAX: usize = 16;
 
 const WORDS: usize = PROBES_MAX / 64;

@@ -77,6 +77,18 @@ fn a_sender_that_is_not_listed_is_refused_in_words_a_few_times_and_gets_no_train
 }
 
 #[test]
+fn a_refused_query_is_answered_once_though_its_rounds_go_on() {
+    let mut host = listing_sender(1);
+    let asked = ask(ID, Query::Diagnose { step: Step::Snapshot, train: 7 });
+    for round in 1..5 {
+        let sealed = sealed_ask(&asked, Some(&sender_key(2)), round);
+        assert_eq!(hear(&mut host, &sealed), Err(Discard::UnknownSender));
+        assert_eq!(said(&mut host, ID).is_some(), round == 1);
+        host.open.clear(); // as if it were acknowledged
+    }
+}
+
+#[test]
 fn a_host_whose_clock_is_wrong_says_by_how_much() {
     for (wall, ahead) in [(STARTED.0 + 400_000, true), (STARTED.0 - 400_000, false)] {
         let mut host = Responder::new(host_config(1));

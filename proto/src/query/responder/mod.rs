@@ -27,7 +27,7 @@ use self::saying::{Open, Opening};
 use super::checks::Checks;
 use crate::agree::{AgreementKey, StartSecret};
 use crate::bucket::Bucket;
-use crate::ids::{HostName, ReceiverId};
+use crate::ids::{HostName, ReceiverId, SessionId};
 use crate::keyring::Keyring;
 use crate::limits::HELD_MAX;
 use crate::rng::Rng;
@@ -129,6 +129,8 @@ pub struct Responder {
     trains: Trains,
     /// What is left for answers to those that this host refuses.
     refusals: Bucket,
+    /// The last queries that were refused, so that further rounds of them are not answered again.
+    refused: VecDeque<SessionId>,
     lookups: u64,
     /// Whether the shell is keeping a keyring: one after the other.
     is_keeping: bool,
@@ -149,6 +151,7 @@ impl Responder {
             checks: Checks::default(),
             trains: Trains::default(),
             refusals: Bucket::default(),
+            refused: VecDeque::new(),
             lookups: 0,
             is_keeping: false,
             has_new_keys: false,

@@ -8,7 +8,7 @@ use crate::query::testing::{
     sealed_ask, sender, sender_key, sequence, sought,
 };
 use crate::seal::{Cipher, GroupKey};
-use crate::wire::{Answer, Ask, Finding, Heard, Kept, Page, Step, UpHeader};
+use crate::wire::{Answer, Ask, Finding, Heard, Kept, Page, UpHeader};
 
 #[test]
 fn an_unsigned_query_is_answered_five_times_until_its_querier_is_heard_again() {
@@ -95,15 +95,6 @@ fn each_query_has_a_receiver_id_and_an_agreement_key_of_its_own() {
     };
     let (first, second) = (of(3), of(4));
     assert!(first.0 != second.0 && first.1 != second.1);
-}
-
-#[test]
-fn a_refusal_that_nobody_acknowledges_is_none_of_the_shells_business() {
-    let mut host = Responder::new(host_config(1));
-    let asked = ask(ID, Query::Diagnose { step: Step::Snapshot, train: 0 });
-    hear(&mut host, &sealed_ask(&asked, None, 1)).expect("it is heard");
-    host.handle_timeout(at(15_000));
-    assert_eq!((host.poll_lookup(), host.poll_timeout()), (None, None));
 }
 
 #[test]

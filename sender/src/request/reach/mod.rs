@@ -196,6 +196,19 @@ async fn of_nova(cloud: &Cloud) -> BTreeMap<String, IpAddr> {
     }
 }
 
+/// Returns the addresses that the name service has of hosts, within `patience`. Those of no use to `like`, the interface's
+/// address, are left out.
+pub(super) async fn addresses_of(
+    names: &[HostName],
+    like: IpAddr,
+    port: u16,
+    patience: Duration,
+) -> BTreeMap<HostName, SocketAddr> {
+    let (given, nova) = (BTreeMap::new(), BTreeMap::new());
+    let known = Known { given: &given, nova: &nova, network: None, like, port };
+    known.find(names.iter(), patience, addresses::ask).await.found
+}
+
 fn no_address(missing: &BTreeMap<HostName, NoAddress>) -> RequestError {
     let first: Vec<&str> = missing.keys().take(NAMED_MAX).map(HostName::as_str).collect();
     let more = missing.len() - first.len();
