@@ -127,7 +127,7 @@ impl Heard {
 
     /// Returns the percentage that was lost.
     pub fn lost_percent(self) -> u32 {
-        if self.sent == 0 { 0 } else { 100 * (self.sent - self.came.min(self.sent)) / self.sent }
+        (100 * (self.sent - self.came.min(self.sent))).checked_div(self.sent).unwrap_or(0)
     }
 }
 

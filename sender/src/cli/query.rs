@@ -100,7 +100,10 @@ async fn ask(
         if !json && listing.is_table() {
             print(&between(&result))?;
         }
-        let pause = async { Ok::<_, Failure>(tokio::time::sleep(gap).await) };
+        let pause = async {
+            tokio::time::sleep(gap).await;
+            Ok::<_, Failure>(())
+        };
         // A signal is how watching ends; the last list is the result.
         if signals.caught().is_some() || signals.or(pause).await.is_err() {
             return Ok(result.exit_code());

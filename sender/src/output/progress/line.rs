@@ -225,7 +225,7 @@ fn hosts(tally: Tally) -> [String; 2] {
 /// Returns the rate in a short and a long form; both are empty while nothing is sent.
 fn rate(view: &View<'_>) -> [String; 2] {
     let text = match view.rate {
-        bits if bits < 10_000_000 || bits >= 1_000_000_000 => {
+        bits if !(10_000_000..1_000_000_000).contains(&bits) => {
             Rate::from_bits(bits).map_or_else(String::new, |rate| rate.to_string())
         }
         bits => format!("{:.0} Mbit/s", bits as f64 / 1e6),

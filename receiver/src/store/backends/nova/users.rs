@@ -196,7 +196,7 @@ mod tests {
         }
         let dir = tempfile::tempdir().expect("temporary directory");
         overlay(&dir.path().join("uuid/disk"), FILE);
-        let closed = <fs::Permissions as std::os::unix::fs::PermissionsExt>::from_mode(0);
+        let closed = <fs::Permissions as std::os::unix::fs::PermissionsExt>::from_mode(0o0);
         fs::set_permissions(dir.path().join("uuid/disk"), closed).expect("ours");
         let error = search(dir.path()).expect_err("it cannot be read").to_string();
         assert!(error.contains("uuid/disk") && error.contains("may use"), "{error}");
