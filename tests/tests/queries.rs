@@ -146,7 +146,7 @@ fn a_host_in_the_middle_of_a_push_answers_and_the_push_goes_on() {
     let source = source(&testbed, "image", 12 << 20);
     let mut sender =
         testbed.push(&["--file", source.to_str().expect("UTF-8"), "--hosts", "r1", "--rate", "20mbit"]);
-    receiver.process.wait_for_log("name=image", SOON);
+    receiver.process.wait_for_log("name=\"image\"", SOON);
 
     let (code, answer) = testbed.ask(&["verify", "before", "--hosts", "r1"]);
     assert_eq!((code, &row(&answer, "r1")["objects"][0]["verdict"]), (0, &"intact".into()), "{answer}");

@@ -278,7 +278,8 @@ impl Bad {
             "60s",
         ]);
         wait::until("both hosts to hear of it", SOON, || {
-            let joined = |lines: Vec<String>| lines.iter().any(|line| line.contains(&format!("name={name}")));
+            let joined =
+                |lines: Vec<String>| lines.iter().any(|line| line.contains(&format!("name=\"{name}\"")));
             (joined(self.r1.borrow().log_lines()) && joined(self.r2.process.log_lines())).then_some(())
         });
         meanwhile();
