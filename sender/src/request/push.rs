@@ -153,7 +153,7 @@ impl PushOptions {
             confirm: false,
             one_way: None,
             timeout: None,
-            join_timeout: None,
+            join_timeout: Some(JOIN_TIMEOUT),
             key,
             signing: Signing::Unset,
             known_hosts: KnownHostsOptions::default(),
@@ -231,6 +231,9 @@ impl PushOptions {
         .find_map(|(is_out, text)| is_out.then_some(text))
     }
 }
+
+/// The join timeout if none is chosen: several times that in which a busy host says hello.
+const JOIN_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// The maximum number of passes of a one-way push.
 pub(crate) const PASSES_MAX: u32 = 1000;
