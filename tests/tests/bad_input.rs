@@ -199,7 +199,7 @@ pub(crate) fn refused(process: Process, words: &[&str]) {
 /// Asserts that a service ends with exit code 78, which keeps its unit from trying again, and one line that has all of
 /// `words`.
 #[track_caller]
-fn refused_for_good(process: Process, words: &[&str]) {
+pub(crate) fn refused_for_good(process: Process, words: &[&str]) {
     refused_with(78, process, words);
 }
 

@@ -190,14 +190,16 @@ fn a_prometheus_scrapes_the_node_during_a_push() {
         .arg(format!("--web.listen-address={web}"))
         .stdin(Stdio::null());
     let _prometheus = Process::start("prometheus", command, &testbed.path(""));
-    let mut push = node.push(&testbed, "20mbit");
-    let found = wait::until("a scrape of the push", SOON * 2, || {
-        let answer = exchange(
-            web,
-            "GET /api/v1/query?query=max_over_time(glancecast_receiver_session_active[1m]) HTTP/1.0\r\n\r\n",
-        )?;
+    let query = |what: &str| {
+        let answer = exchange(web, &format!("GET /api/v1/query?query={what} HTTP/1.0\r\n\r\n"))?;
         let found: Value = serde_json::from_str(answer.split_once("\r\n\r\n")?.1).ok()?;
         (found["data"]["result"][0]["value"][1] == "1").then_some(found)
+    };
+    // It looks for its targets every five seconds.
+    wait::until("the first scrape", SOON * 2, || query("glancecast_receiver_listening"));
+    let mut push = node.push(&testbed, "20mbit");
+    let found = wait::until("a scrape of the push", SOON * 2, || {
+        query("max_over_time(glancecast_receiver_session_active[1m])")
     });
     println!("{found}");
     let (end, report) = push.report(SOON);

@@ -75,7 +75,7 @@ fn an_image_that_is_being_pushed_stays() {
     let mut receiver = testbed.receiver("r1", &["--read-rate", "8mbit"]);
     let source = testbed.path("image");
     let mut sender = testbed.push(&["--file", source.to_str().expect("UTF-8"), "--hosts", "r1"]);
-    receiver.process.wait_for_log("image", SOON);
+    receiver.process.wait_for_log(" receiving ", SOON);
     let (code, answer) = testbed.ask(&["remove", "image", "--hosts", "r1"]);
     let object = &row(&answer, "r1")["objects"][0];
     assert_eq!((code, &object["verdict"]), (3, &"in_use".into()), "{answer}");
@@ -143,7 +143,7 @@ fn the_second_receiver_of_a_store_says_who_is_the_first_and_does_not_start() {
     let first = testbed.receiver("r1", &[]);
     let state = testbed.state("r2");
     let mut second = testbed.start_receiver("r1", &["--state", state.to_str().expect("UTF-8")]);
-    assert_eq!(second.wait(SOON).code(), Some(2));
+    assert_eq!(second.wait(SOON).code(), Some(78));
     let said = second.log_lines().join("\n");
     assert!(said.contains(&format!("process {}", first.process.pid())), "{said}");
     assert!(said.contains("a store of its own"), "{said}");

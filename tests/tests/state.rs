@@ -11,7 +11,7 @@ use glancecast_tests::process::Process;
 use glancecast_tests::skip::Need;
 use glancecast_tests::testbed::{SOON, Testbed, list};
 
-use crate::bad_input::refused;
+use crate::bad_input::refused_for_good;
 
 #[test]
 fn a_host_makes_its_key_at_its_first_start_and_keeps_it() {
@@ -60,7 +60,10 @@ fn systemds_first_directory_is_the_state_where_no_setting_names_one() {
 fn a_state_directory_that_is_missing_is_named_and_not_made() {
     let testbed = Testbed::loopback();
     let missing = testbed.path("missing");
-    refused(testbed.start_receiver("r1", &["--state", &text(&missing)]), &[&text(&missing), "install -d"]);
+    refused_for_good(
+        testbed.start_receiver("r1", &["--state", &text(&missing)]),
+        &[&text(&missing), "install -d"],
+    );
     assert!(!missing.exists());
 }
 
@@ -68,7 +71,10 @@ fn a_state_directory_that_is_missing_is_named_and_not_made() {
 fn a_store_is_no_state_directory() {
     let testbed = Testbed::loopback();
     let store = testbed.store("r1");
-    refused(testbed.start_receiver("r1", &["--state", &text(&store)]), &["--store directory:", "/images"]);
+    refused_for_good(
+        testbed.start_receiver("r1", &["--state", &text(&store)]),
+        &["--store directory:", "/images"],
+    );
     assert_eq!(list(&store), [""; 0], "no key is made there");
 }
 
@@ -88,7 +94,7 @@ fn a_key_that_is_damaged_open_or_of_another_kind_is_refused_and_stays() {
         (host_key.as_bytes(), 0o644, ["others may read", "chmod 600"]),
     ] {
         write(content, mode);
-        refused(testbed.start_receiver("r1", &[]), &[&text(&file), words[0], words[1]]);
+        refused_for_good(testbed.start_receiver("r1", &[]), &[&text(&file), words[0], words[1]]);
         assert_eq!(fs::read(&file).expect("still there"), content);
     }
     write(host_key.as_bytes(), 0o600);
@@ -106,7 +112,7 @@ fn a_state_directory_on_a_read_only_file_system_has_to_have_the_key() {
         command.env("STATE", testbed.state("r1"));
         start_with(&testbed, command)
     };
-    refused(start(), &[&text(&testbed.state("r1")), "read-only", "--state DIR"]);
+    refused_for_good(start(), &[&text(&testbed.state("r1")), "read-only", "--state DIR"]);
     testbed.receiver("r1", &[]).process.terminate(SOON);
     key_of(&mut start());
 }
@@ -124,10 +130,10 @@ fn a_state_directory_or_a_key_of_another_user_is_named_with_the_command_that_giv
         command.args(["--reuid", &user, "--regid", &user, "--clear-groups", "--"]);
         start_with(&testbed, command)
     };
-    refused(start(), &[&text(&state), "chown 43210"]);
+    refused_for_good(start(), &[&text(&state), "chown 43210"]);
     testbed.receiver("r1", &[]).process.terminate(SOON);
     std::os::unix::fs::chown(&state, Some(USER), Some(USER)).expect("root");
-    refused(start(), &[&text(&state.join(KEY)), "user with the number 0", "chown 43210"]);
+    refused_for_good(start(), &[&text(&state.join(KEY)), "user with the number 0", "chown 43210"]);
 }
 
 /// Starts a receiver named `r1` by `command`, which executes its arguments.

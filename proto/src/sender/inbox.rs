@@ -229,7 +229,7 @@ impl Sender {
     }
 
     fn take_report(&mut self, now: Moment, id: ReceiverId, report: &Report) {
-        let group_bytes = self.sequences.next().value() * self.config.geometry.datagram_bytes() as u64;
+        let group_bytes = self.symbols_sent * self.config.geometry.datagram_bytes() as u64;
         let answered = self.polls.answered(now, report.round);
         let asked = answered.map(|(_, asked)| asked);
         let serve = self.hosts.note_report(now, id, report, asked, group_bytes);

@@ -27,6 +27,15 @@ fn a_push_that_nobody_answers_ends_without_having_sent_anything() {
 }
 
 #[test]
+fn a_push_that_nobody_answers_is_incomplete_also_where_its_own_time_ends_first() {
+    let mut sender = reading(SenderConfig { timeout: Duration::from_secs(2), ..patient(named(2)) });
+    sender.handle_timeout(at(1_999));
+    assert_eq!(sender.verdict(), None);
+    sender.handle_timeout(at(2_000));
+    assert_eq!((sender.verdict(), sender.blocks_sent()), (Some(&Verdict::Incomplete), 0));
+}
+
+#[test]
 fn a_host_that_was_never_heard_is_given_up_after_the_image_was_sent_and_not_before() {
     let mut sender = passed(patient(named(2)));
     let mut host = Host::new(1);

@@ -105,6 +105,8 @@ pub struct Sender {
     paths: Paths,
     said_pages: SaidPages,
     blocks: Blocks,
+    /// Symbols of the jobs that have left.
+    symbols_sent: u64,
     proofs: ProofSchedule,
     hosts: Hosts,
     feedback: Feedback,
@@ -170,6 +172,7 @@ impl Sender {
             paths: Paths::new(now, &config, object_bits(&config)),
             said_pages: SaidPages::default(),
             blocks: Blocks::new(config.geometry, first_pass),
+            symbols_sent: 0,
             proofs: ProofSchedule::new(now),
             hosts: Hosts::new(
                 now,
@@ -245,6 +248,7 @@ impl Sender {
     pub fn handle_sent(&mut self, now: Moment, job: Job, last: Sequence) {
         // What went to some paths alone was seen by a host that has seen what goes to everyone next.
         let last = if last.is_for_some() { self.sequences.next() } else { last };
+        self.symbols_sent += u64::from(job.symbols(self.blocks.source_symbols(job.block())));
         self.blocks.finish(job, last);
         self.note_progress(now);
     }
@@ -328,6 +332,8 @@ impl Sender {
                     self.end(now, Verdict::GivenUp("the time ran out before everything was sent".into()));
                 }
                 Source::Proven { .. } => self.end(now, self.verdict_now()),
+                // Nothing was read, as nobody was there to send it to: not the time is to blame.
+                Source::Reading if self.is_for_nobody() => self.end(now, self.verdict_now()),
                 Source::Reading => {
                     self.end(now, Verdict::Aborted(TIMED_OUT.into()));
                 }

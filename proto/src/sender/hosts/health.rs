@@ -196,9 +196,7 @@ impl Health {
                 } else {
                     Cause::Network
                 };
-                // One block that finds no buffer weighs on the smoothed shares for long, and shows nothing.
-                if cause == Cause::Store && self.contrary.refused <= u64::from(REFUSED_BLOCKS * block_symbols)
-                {
+                if cause == Cause::Store && !self.has_refused_often(block_symbols) {
                     return false;
                 }
                 let sideline = Sideline { cause, percent: (share * 100.0).round() as u8 };
@@ -214,6 +212,15 @@ impl Health {
             }
             _ => false,
         }
+    }
+
+    /// Whether the store has refused more than a block now and then, which weighs on the smoothed shares for long: several
+    /// in a row, or a part of all that came.
+    fn has_refused_often(&self, block_symbols: u32) -> bool {
+        let all = self.last.map_or(0, |(_, _, totals)| totals.store_drops);
+        let is_a_part = all as f64 >= REFUSED_SHARE * self.smooth.datagrams as f64;
+        self.contrary.refused > u64::from(REFUSED_BLOCKS * block_symbols)
+            || all > u64::from(block_symbols) && is_a_part
     }
 
     fn is_contrary_for(&self, now: Moment, time: Duration) -> bool {
@@ -242,8 +249,10 @@ const LOST_FACTOR: f64 = 3.0;
 const CONTRARY_TO_SIDELINE: Duration = Duration::from_millis(100);
 const CONTRARY_TO_RESTORE: Duration = Duration::from_secs(1);
 const CONTRARY_INTERVALS: u32 = 3;
-/// Blocks that a store may refuse in this time without being called too slow.
+/// Blocks that a store may refuse in this time without being called too slow, and the share of all datagrams, if that is
+/// more than a block.
 const REFUSED_BLOCKS: u32 = 2;
+const REFUSED_SHARE: f64 = 0.02;
 
 #[cfg(test)]
 mod tests {
@@ -273,11 +282,18 @@ mod tests {
     }
 
     #[test]
-    fn two_blocks_that_find_no_buffer_are_no_reason() {
+    fn two_blocks_of_many_that_find_no_buffer_are_no_reason() {
         let mut host = Host::new();
-        assert!(!host.round(0, 0, 0, 0.0));
+        assert!((0..100).all(|_| !host.round(0, 0, 0, 0.0)));
         assert!(!host.round(0, 0, 733, 0.0) && !host.round(0, 0, 733, 0.0));
         assert!((0..20).all(|_| !host.round(0, 0, 0, 0.0)));
+    }
+
+    #[test]
+    fn two_blocks_of_few_that_find_no_buffer_are_a_store_that_is_too_slow() {
+        let mut host = Host::new();
+        assert!((0..30).all(|_| !host.round(0, 0, 0, 0.0)));
+        assert!((0..8).any(|round| host.round(0, 0, if round < 2 { 733 } else { 0 }, 0.0)));
     }
 
     #[test]

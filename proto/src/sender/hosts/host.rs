@@ -192,7 +192,7 @@ impl Host {
         self.rounds.take(named, now)
     }
 
-    /// Handles a report that came now, when `group_bytes` had been sent to the group.
+    /// Handles a report that came now, when symbols of `group_bytes` had been sent.
     pub(super) fn note_report(&mut self, now: Moment, report: &Report, group_bytes: u64) {
         self.reach.note(now, report, report.blocks_held > self.blocks_held, group_bytes);
         self.blocks_held = report.blocks_held;
@@ -348,14 +348,15 @@ struct Reach {
 #[derive(Clone, Copy)]
 struct Mark {
     at: Moment,
-    /// Bytes to the group.
+    /// Bytes of symbols.
     sent: u64,
     /// Of those, bytes that the host received.
     received: u64,
 }
 
 impl Reach {
-    /// Handles a report that came when `group_bytes` had been sent to the group. `holds_more` is whether the host holds
+    /// Handles a report that came when symbols of `group_bytes` had been sent: while the source stalls, a host hears nothing but
+    /// announcements and polls. `holds_more` is whether the host holds
     /// more blocks than before.
     fn note(&mut self, now: Moment, report: &Report, holds_more: bool, group_bytes: u64) {
         let lacking = report.deficits.iter().map(|run| u64::from(run.blocks) * u64::from(run.symbols)).sum();

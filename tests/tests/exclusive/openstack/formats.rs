@@ -118,7 +118,7 @@ fn an_interrupted_conversion_leaves_no_process() {
     let tool: u32 = wait::until("the conversion", PUSH_TIME, || converting(&tool));
     push.process.signal(Signal::SIGTERM);
     let end = push.process.wait(PUSH_TIME);
-    assert_eq!(end.code(), Some(1), "{:?}", push.process.log_lines());
+    assert_eq!(end.code(), Some(143), "{:?}", push.process.log_lines());
     wait::until("the tool's end", PUSH_TIME, || (!exists(tool)).then_some(()));
     assert_eq!(list(&spool), [""; 0]);
 }

@@ -71,7 +71,8 @@ fn nova_uses_a_pushed_image_without_fetching_and_keeps_it_as_long_as_it_is_pinne
         (age(&nodes[0].image(&name)) < AGE_MAX / 2).then_some(())
     });
     wait::until("what Nova removed to be forgotten", AGE_MAX * 3, || {
-        list(&nodes[1].instances().join(RECORDS)).is_empty().then_some(())
+        let records = list(&nodes[1].instances().join(RECORDS));
+        records.iter().all(|file| file.ends_with(".lock")).then_some(())
     });
 
     let (code, answer) = testbed.ask(&["unpin", &id, "--hosts", "n1,n2,n3"]);
