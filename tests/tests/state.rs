@@ -91,7 +91,7 @@ fn a_key_that_is_damaged_open_or_of_another_kind_is_refused_and_stays() {
     for (content, mode, words) in [
         (group_key.as_slice(), 0o600, ["no host key", "--forget NAME"]),
         (&host_key.as_bytes()[..40], 0o600, ["no host key", "restore it"]),
-        (host_key.as_bytes(), 0o644, ["others may read", "chmod 600"]),
+        (host_key.as_bytes(), 0o644, ["lets everybody read", "chmod 600"]),
     ] {
         write(content, mode);
         refused_for_good(testbed.start_receiver("r1", &[]), &[&text(&file), words[0], words[1]]);

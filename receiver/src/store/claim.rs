@@ -22,7 +22,7 @@ pub(super) fn take(store: &Path) -> Result<File, StoreError> {
     let machine = gethostname().map_err(|error| at("name the lock of")(error.into()))?;
     let name = Name::new(format!("{}.lock", machine.to_string_lossy())).map_err(at("name the lock of"))?;
     let anchor = Anchor::open(store, Vec::new()).map_err(at("open the directory"))?;
-    let mut file = publications::lock_file(anchor, &name)?;
+    let (file, mut content) = publications::lock_file(anchor, &name)?;
     match file.try_lock() {
         Ok(()) => {}
         Err(std::fs::TryLockError::WouldBlock) => {
@@ -37,7 +37,7 @@ pub(super) fn take(store: &Path) -> Result<File, StoreError> {
         Err(std::fs::TryLockError::Error(error)) => return Err(at("lock (flock)")(error)),
     }
     // The process id is for people: without it the lock holds as well.
-    let _ = write_holder(&mut file);
+    let _ = write_holder(&mut content);
     Ok(file)
 }
 

@@ -8,6 +8,8 @@ use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use nix::fcntl::OFlag;
+
 use crate::store::anchor::Anchor;
 use crate::store::dir::{Access, Dir, OTHERS_WRITE};
 use crate::store::error::StoreError;
@@ -50,10 +52,11 @@ impl LogDir {
         self.held().ok_or(io::ErrorKind::NotFound)?.open_file(name, Access::Read)
     }
 
-    /// Opens a file in it to lock it, or makes it.
-    pub(super) fn file_to_lock(&self, name: &Name) -> io::Result<File> {
+    /// Opens a file in it to lock it, or makes it: for reading, and for writing. A file system with a file that is open for
+    /// writing cannot be made read-only (mount(8)), so the second one is closed when its content is written.
+    pub(super) fn file_to_lock(&self, name: &Name) -> io::Result<(File, File)> {
         let dir = self.held_or_made()?;
-        match dir.open_file(name, Access::Lock) {
+        let content = match dir.open_file(name, Access::Lock) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => match dir.create_file(name) {
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
                     dir.open_file(name, Access::Lock)
@@ -61,7 +64,8 @@ impl LogDir {
                 made => made,
             },
             found => found,
-        }
+        }?;
+        Ok((dir.open_again(&content, OFlag::O_RDONLY)?, content))
     }
 
     /// Replaces a file as a whole; it has the name `unfinished` until it is durable.

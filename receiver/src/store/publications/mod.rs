@@ -26,11 +26,11 @@ pub(crate) use record::fuzzed;
 pub use record::{Held, Pinned};
 use record::{Identity, Record, RecordError};
 
-/// Opens a file in the directory of the log, to lock it; makes it if it is missing.
+/// Opens a file in the directory of the log, for reading, to lock it, and for writing; makes it if it is missing.
 ///
 /// # Errors
 /// If the directory of the log is not ours, or the error of the file system.
-pub(super) fn lock_file(store: Anchor, name: &Name) -> Result<File, StoreError> {
+pub(super) fn lock_file(store: Anchor, name: &Name) -> Result<(File, File), StoreError> {
     let directory = LogDir::open(store)?;
     let path = || PathBuf::from(DIRECTORY).join(name.as_str());
     directory.file_to_lock(name).map_err(|error| StoreError::Io {
