@@ -35,7 +35,7 @@ impl Bucket {
     }
 }
 
-/// What came of a train, at most [`BUCKETS_MAX`] kinds of probes. Further kinds are not counted.
+/// What came of a train, at most `BUCKETS_MAX` kinds of probes. Further kinds are not counted.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Tally(Vec<Bucket>);
 
