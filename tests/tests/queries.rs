@@ -189,7 +189,7 @@ fn source(testbed: &Testbed, name: &str, bytes: u64) -> PathBuf {
 }
 
 /// Flips one bit of the published copy, in place.
-fn flip(receiver: &Receiver) {
+pub(crate) fn flip(receiver: &Receiver) {
     let path = receiver.store.join("image");
     let file = OpenOptions::new().read(true).write(true).open(path).expect("published");
     let mut byte = [0];

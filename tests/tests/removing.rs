@@ -1,7 +1,6 @@
 //! Removal from afar and quarantine: what is asked, what a host refuses, and what its log says about it.
 
-use std::fs::{self, OpenOptions};
-use std::os::unix::fs::FileExt;
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
@@ -10,8 +9,10 @@ use glancecast_tests::image::{self, Seed};
 use glancecast_tests::needs;
 use glancecast_tests::report::Report;
 use glancecast_tests::skip::Need;
-use glancecast_tests::testbed::{Receiver, SOON, Testbed, list};
+use glancecast_tests::testbed::{SOON, Testbed, list};
 use serde_json::Value;
+
+use crate::queries::flip;
 
 #[test]
 fn the_named_hosts_alone_remove_the_image_and_their_logs_say_who_asked() {
@@ -195,16 +196,6 @@ fn overlay(base: &Path, disk: &PathBuf) {
     let mut command = Command::new("qemu-img");
     command.args(["create", "-q", "-f", "qcow2", "-F", "raw", "-b"]).arg(base).arg(disk);
     assert!(command.status().expect("qemu-img").success());
-}
-
-/// Flips one bit of the published copy, in place.
-fn flip(receiver: &Receiver) {
-    let path = receiver.store.join("image");
-    let file = OpenOptions::new().read(true).write(true).open(path).expect("published");
-    let mut byte = [0];
-    file.read_exact_at(&mut byte, 1_234_567).expect("long enough");
-    file.write_all_at(&[byte[0] ^ 1], 1_234_567).expect("ours");
-    file.sync_all().expect("on the disk");
 }
 
 #[track_caller]
