@@ -1,8 +1,8 @@
 //! The segments that the sender's group does not reach, and which host relays for each.
 //!
-//! Hosts are first sorted by their network prefix, or as the configuration says. One host of each such segment relays,
-//! and the others say whether they hear it: what carries its multicast is one segment, and hosts that hear nothing get a
-//! copy of their own.
+//! Hosts are first sorted as the configuration says, or by their network prefix. A host that the configuration does not name
+//! belongs to the segment whose relays are in its prefix. One host of each segment relays, and the others say whether they
+//! hear it: what carries its multicast is one segment, and hosts that hear nothing get a copy of their own.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -31,8 +31,22 @@ pub(super) struct Segment {
 /// Which hosts are in a segment.
 enum Area {
     Prefix(Prefix),
-    /// The host with one of these addresses.
-    Listed(Vec<SocketAddr>),
+    /// The hosts with these addresses, and those in the prefixes of its relays that no other segment names.
+    Listed {
+        addrs: Vec<SocketAddr>,
+        around: Vec<Prefix>,
+    },
+}
+
+/// Where a host belongs by its address.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Home {
+    /// To this segment.
+    Segment(usize),
+    /// To one of these configured segments: each has a relay in the host's prefix.
+    OneOf(Vec<usize>),
+    /// To none that is known.
+    Unknown,
 }
 
 /// Whether a segment carries its relay's multicast.
@@ -69,13 +83,13 @@ impl Segment {
     /// Has this host relay.
     pub(super) fn give_to(&mut self, relay: ReceiverId) {
         let was_heard = matches!(self.state, State::Relayed(Relayed { is_heard: true, .. }));
-        let is_heard = was_heard || matches!(self.area, Area::Listed(_));
+        let is_heard = was_heard || self.is_configured();
         self.state = State::Relayed(Relayed { relay, since: None, is_heard });
     }
 
     /// Whether the configuration names it, so that one host of it is enough to relay.
     pub(super) fn is_configured(&self) -> bool {
-        matches!(self.area, Area::Listed(_))
+        matches!(self.area, Area::Listed { .. })
     }
 }
 
@@ -87,7 +101,10 @@ impl Segments {
     pub(super) fn new(now: Moment, configured: &[reach::Segment]) -> Self {
         let segment = |segment: &reach::Segment| Segment {
             name: segment.name.clone(),
-            area: Area::Listed(segment.relays.iter().chain(&segment.hosts).copied().collect()),
+            area: Area::Listed {
+                addrs: segment.relays.iter().chain(&segment.hosts).copied().collect(),
+                around: segment.relays.iter().map(|relay| prefix_of(*relay)).collect(),
+            },
             state: if segment.multicast { State::Bare } else { State::Mute },
             since: now,
             preferred: segment.relays.clone(),
@@ -109,19 +126,30 @@ impl Segments {
         self.0.len()
     }
 
-    /// Returns the segment of a host with this address, which is made if there is none.
-    pub(super) fn of(&mut self, now: Moment, addr: SocketAddr) -> usize {
-        let has = |segment: &Segment| match &segment.area {
+    /// Returns where a host with this address belongs.
+    pub(super) fn home(&self, addr: SocketAddr) -> Home {
+        let names = |segment: &Segment| match &segment.area {
+            Area::Listed { addrs, .. } => addrs.iter().any(|listed| listed.ip() == addr.ip()),
             Area::Prefix(prefix) => prefix.contains(addr.ip()),
-            Area::Listed(addrs) => addrs.iter().any(|listed| listed.ip() == addr.ip()),
         };
-        if let Some(at) = self.0.iter().position(has) {
-            return match self.0[at].state {
-                State::Part(whole) => whole,
-                State::Bare | State::Relayed(_) | State::Mute => at,
-            };
+        if let Some(at) = self.0.iter().position(names) {
+            return Home::Segment(self.whole(at));
         }
-        let prefix = Prefix::of(addr.ip(), if addr.is_ipv4() { PREFIX_V4 } else { PREFIX_V6 });
+        let is_around = |segment: &Segment| match &segment.area {
+            Area::Listed { around, .. } => around.iter().any(|prefix| prefix.contains(addr.ip())),
+            Area::Prefix(_) => false,
+        };
+        let all: Vec<usize> = (0..self.0.len()).filter(|&at| is_around(&self.0[at])).collect();
+        match all[..] {
+            [] => Home::Unknown,
+            [at] => Home::Segment(self.whole(at)),
+            _ => Home::OneOf(all),
+        }
+    }
+
+    /// Adds a segment of the hosts in the prefix of this address.
+    pub(super) fn add(&mut self, now: Moment, addr: SocketAddr) -> usize {
+        let prefix = prefix_of(addr);
         self.0.push(Segment {
             name: prefix.to_string(),
             area: Area::Prefix(prefix),
@@ -132,6 +160,14 @@ impl Segments {
             moves: 0,
         });
         self.0.len() - 1
+    }
+
+    /// Returns the segment that this one is a part of, or itself.
+    fn whole(&self, at: usize) -> usize {
+        match self.0[at].state {
+            State::Part(whole) => whole,
+            State::Bare | State::Relayed(_) | State::Mute => at,
+        }
     }
 
     /// Returns the host that relays next for a segment: the preferred one, or that with the lowest address.
@@ -155,6 +191,10 @@ impl Segments {
     pub(super) fn iter(&self) -> impl Iterator<Item = (usize, &Segment)> {
         self.0.iter().enumerate()
     }
+}
+
+fn prefix_of(addr: SocketAddr) -> Prefix {
+    Prefix::of(addr.ip(), if addr.is_ipv4() { PREFIX_V4 } else { PREFIX_V6 })
 }
 
 /// Hosts whose addresses agree in these bits are taken for neighbours until they say otherwise.

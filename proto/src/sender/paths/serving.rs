@@ -1,12 +1,12 @@
 //! Which way each host is given: segments and their relays, the tree, its leases and paths.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::time::Duration;
 
 use super::leases::Terms;
 use super::members::Member;
-use super::segments::{NEIGHBOURS_WAIT, Relayed, State};
+use super::segments::{Home, NEIGHBOURS_WAIT, Relayed, State};
 use super::tree::Node;
 use super::{PathSet, Paths};
 use crate::ids::ReceiverId;
@@ -87,16 +87,50 @@ impl Paths {
         }
     }
 
-    /// Sorts hosts that hear nothing into segments.
+    /// Sorts hosts that the sender's group does not reach into segments. One that hears the relay of a segment belongs there.
     fn sort(&mut self, now: Moment) {
-        if self.reach.group.is_none() || !self.reach.relays {
+        if !self.has_segments() {
             return;
         }
-        for (_, member) in self.members.iter_mut() {
-            let is_ready = member.is_proven && (member.is_deaf() || member.via.is_some());
-            if member.segment.is_none() && is_ready {
-                member.segment = Some(self.segments.of(now, member.addr));
+        let relayed = self.segments.iter().filter_map(|(at, segment)| Some((segment.relay()?, at)));
+        let heard_at: BTreeMap<SocketAddr, usize> =
+            relayed.filter_map(|(relay, at)| Some((self.tree.get(relay)?.addr, at))).collect();
+        let is_ready = |member: &Member| member.is_proven && (member.is_deaf() || member.via.is_some());
+        let ready = self.members.iter().filter(|(_, member)| is_ready(member));
+        let ready: Vec<(ReceiverId, SocketAddr, Option<SocketAddr>, Option<usize>)> =
+            ready.map(|(id, member)| (id, member.addr, member.via, member.segment)).collect();
+        for (id, addr, via, before) in ready {
+            let is_relay = self.tree.get(id).is_some_and(|node| node.segment.is_some());
+            let heard = via.and_then(|via| heard_at.get(&via).copied()).filter(|_| !is_relay);
+            let segment = heard.or(before).or_else(|| self.home_of(now, addr));
+            self.members.get_mut(id).expect("it is a member").segment = segment;
+        }
+    }
+
+    /// Whether hosts are sorted into segments at all.
+    fn has_segments(&self) -> bool {
+        self.reach.group.is_some() && self.reach.relays
+    }
+
+    /// Returns the segment of a host that hears no relay, which is made if there is none; `None` while a relay that it may
+    /// hear had no time to be heard.
+    fn home_of(&mut self, now: Moment, addr: SocketAddr) -> Option<usize> {
+        match self.segments.home(addr) {
+            Home::Segment(at) => Some(at),
+            Home::OneOf(some) if some.iter().any(|&at| self.is_untried(now, at)) => None,
+            Home::OneOf(_) | Home::Unknown => Some(self.segments.add(now, addr)),
+        }
+    }
+
+    /// Whether the relay of a segment, or its first candidate, had no time to be heard.
+    fn is_untried(&self, now: Moment, at: usize) -> bool {
+        let segment = self.segments.get(at);
+        match segment.state {
+            State::Bare => now.since(segment.since) < NEIGHBOURS_WAIT + self.hearing_wait(),
+            State::Relayed(Relayed { since, .. }) => {
+                since.is_none_or(|since| now.since(since) < self.hearing_wait())
             }
+            State::Mute | State::Part(_) => false,
         }
     }
 
@@ -207,7 +241,10 @@ impl Paths {
         if member.is_settled || !member.is_proven || self.is_served(id) || self.is_silent(now, member) {
             return false;
         }
-        let Some(at) = member.segment else { return member.is_deaf() };
+        let Some(at) = member.segment else {
+            return member.is_deaf()
+                && !(self.has_segments() && matches!(self.segments.home(member.addr), Home::OneOf(_)));
+        };
         match self.segments.get(at).state {
             State::Mute => true,
             State::Bare => now.since(self.segments.get(at).since) >= NEIGHBOURS_WAIT + 2 * self.window,
@@ -227,9 +264,10 @@ impl Paths {
 
     pub(super) fn node(&self, id: ReceiverId, segment: Option<usize>) -> Option<Node> {
         let member = self.members.get(id)?;
-        let line = segment.map_or(0, |at| self.segments.get(at).line);
+        let (addr, beside) = (member.addr, member.segment.filter(|_| segment.is_none()));
+        let line = segment.or(beside).map_or(0, |at| self.segments.get(at).line);
         let relays = self.reach.relays && member.may_relay();
-        Some(Node { addr: member.addr, parent: None, children: Vec::new(), segment, relays, line })
+        Some(Node { addr, parent: None, children: Vec::new(), segment, beside, relays, line })
     }
 
     fn put(&mut self, id: ReceiverId, node: Node) {

@@ -101,6 +101,42 @@ fn the_later_of_two_relays_in_one_segment_is_withdrawn() {
 }
 
 #[test]
+fn hosts_that_the_configuration_does_not_name_belong_to_the_rack_with_relays_in_their_prefix() {
+    let mut net = Net::new(&[(1, 4), (2, 4)]);
+    net.configure(&[(1, 1), (2, 1)]);
+    net.run(0, 1_500);
+    assert_eq!(net.relays().len(), 2, "only the racks' relays have a lease: {:?}", net.paths.view());
+    assert_eq!(net.paths.segments.len(), 2);
+    assert!(net.hosts.iter().all(|host| net.paths.is_served(host.id())));
+}
+
+#[test]
+fn racks_within_one_prefix_are_told_apart_by_what_their_hosts_hear() {
+    let mut net = Net::new(&[(1, 9)]);
+    net.hosts.iter_mut().for_each(|host| host.segment = host.number % 3);
+    net.configure(&[(1, 3)]);
+    net.run(0, 2_500);
+    let relays: Vec<u8> =
+        net.hosts.iter().filter(|host| net.is_leased(host)).map(|host| host.number).collect();
+    assert_eq!(relays, [0, 1, 2], "{:?}", net.paths.view());
+    for host in &net.hosts {
+        let relay = net.paths.relay_of(host.id()).map(|relay| relay.0[1]);
+        assert_eq!(relay, Some(host.number % 3).filter(|_| host.number > 2), "{}", host.name());
+    }
+}
+
+#[test]
+fn a_host_of_a_rack_that_hears_no_relay_gets_its_copy_from_the_relay() {
+    let mut net = Net::new(&[(1, 4), (2, 4)]);
+    net.configure(&[(1, 1), (2, 1)]);
+    net.hosts[3].segment = 9;
+    net.run(0, 2_500);
+    let parent = net.paths.tree.get(net.hosts[3].id()).and_then(|node| node.parent);
+    assert_eq!(parent, Some(net.hosts[0].id()), "{:?}", net.paths.view());
+    assert_eq!(net.relays().len(), 2);
+}
+
+#[test]
 fn repairs_go_to_the_racks_that_have_asked() {
     let racks: Vec<(u8, u8)> = (1..=50).map(|rack| (rack, 2)).collect();
     let mut net = Net::new(&racks);
@@ -177,6 +213,25 @@ impl Net {
             expected: Expected::Named(self.hosts.iter().map(Fake::name).collect()),
             ..config(Expected::Anyone)
         }
+    }
+
+    /// Configures racks, each with one relay: of each network, its first hosts.
+    fn configure(&mut self, relays: &[(u8, u8)]) {
+        let of_net = |&(net, relays): &(u8, u8)| (0..relays).map(move |n| Fake::new(net, n));
+        let rack = |relay: Fake| Segment {
+            name: format!("rack-{}-{}", relay.net, relay.number),
+            relays: vec![relay.addr()],
+            uplink: Some(1_000_000_000),
+            multicast: true,
+            hosts: Vec::new(),
+        };
+        let mut config = self.config(1_000);
+        config.reach.segments = relays.iter().flat_map(of_net).map(rack).collect();
+        self.paths = Paths::new(at(0), &config, 1 << 33);
+    }
+
+    fn is_leased(&self, host: &Fake) -> bool {
+        self.paths.leases.get(host.id()).is_some()
     }
 
     /// The relays, with their groups.

@@ -1,7 +1,10 @@
 //! The tree of hosts to which datagrams go by unicast: relays of segments, and hosts without multicast. Before the first
 //! symbol it is planned as a whole; afterwards hosts are attached and detached one by one, so that what flows goes on.
+//!
+//! A host that does not hear the relay of its own segment stands below that relay: a copy from there needs nothing of the
+//! way to the segment. Such hosts are no part of the plan and serve only each other.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -18,6 +21,8 @@ pub(super) struct Node {
     pub(super) children: Vec<ReceiverId>,
     /// The segment that it multicasts in.
     pub(super) segment: Option<usize>,
+    /// The segment that it is in, if it does not multicast there.
+    pub(super) beside: Option<usize>,
     /// Whether it may forward.
     pub(super) relays: bool,
     /// Bits in a second that its line bears; 0 where that is not known.
@@ -39,6 +44,8 @@ pub(super) struct Tree {
     nodes: BTreeMap<ReceiverId, Node>,
     /// The sender's own children.
     roots: Vec<ReceiverId>,
+    /// The host that multicasts in each segment.
+    heads: BTreeMap<usize, ReceiverId>,
     /// Copies that the sender makes besides.
     copies: u32,
     means: Means,
@@ -54,6 +61,7 @@ impl Tree {
         let mut tree = Self {
             nodes: BTreeMap::new(),
             roots: Vec::new(),
+            heads: BTreeMap::new(),
             copies,
             means,
             rate: 0,
@@ -118,15 +126,32 @@ impl Tree {
 
     /// Returns the sender's own child above a node, or the node itself if it is one.
     pub(super) fn root_of(&self, id: ReceiverId) -> Option<ReceiverId> {
+        self.with_above(id).last()
+    }
+
+    /// Returns a node and those above it, upwards.
+    fn with_above(&self, id: ReceiverId) -> impl Iterator<Item = ReceiverId> {
         let above = |id: &ReceiverId| self.nodes.get(id).and_then(|node| node.parent);
-        std::iter::successors(self.nodes.contains_key(&id).then_some(id), above).last()
+        std::iter::successors(self.nodes.contains_key(&id).then_some(id), above)
     }
 
     /// Adds a node to the next plan.
     pub(super) fn put(&mut self, id: ReceiverId, node: Node) {
         debug_assert!(!self.nodes.contains_key(&id));
         self.is_changed = true;
+        self.insert(id, node);
+    }
+
+    fn insert(&mut self, id: ReceiverId, node: Node) {
+        if let Some(at) = node.segment {
+            self.heads.insert(at, id);
+        }
         self.nodes.insert(id, node);
+    }
+
+    fn remove(&mut self, id: ReceiverId) -> Option<Node> {
+        self.heads.retain(|_, head| *head != id);
+        self.nodes.remove(&id)
     }
 
     /// Has a node that forwards nothing be given no children: it has left the session, and takes no lease any more.
@@ -138,8 +163,9 @@ impl Tree {
 
     /// Changes the segment that a node multicasts in.
     pub(super) fn set_segment(&mut self, id: ReceiverId, segment: Option<usize>) {
-        if let Some(node) = self.nodes.get_mut(&id) {
-            node.segment = segment;
+        if let Some(node) = self.remove(id) {
+            let beside = node.beside.or(node.segment).filter(|_| segment.is_none());
+            self.insert(id, Node { segment, beside, ..node });
             self.is_changed = true;
         }
     }
@@ -147,8 +173,10 @@ impl Tree {
     /// Arranges all nodes anew by the planner.
     pub(super) fn plan(&mut self) {
         self.is_changed = false;
-        let ids: Vec<ReceiverId> = self.nodes.keys().copied().collect();
-        let nodes = self.nodes.values().map(|node| plan::Node {
+        let all = self.nodes.keys().copied();
+        let (beside, ids): (Vec<ReceiverId>, Vec<ReceiverId>) =
+            all.partition(|id| self.is_beside(&self.nodes[id]));
+        let nodes = ids.iter().map(|id| &self.nodes[id]).map(|node| plan::Node {
             line: node.line,
             multicasts: node.segment.is_some(),
             relays: node.relays,
@@ -160,6 +188,9 @@ impl Tree {
         for (&id, parent) in ids.iter().zip(&planned.parents) {
             self.link(id, parent.map(|at| ids[at]));
         }
+        self.adopt(beside, None);
+        let depth = self.by_level().last().map_or(0, |&(_, level)| level);
+        self.time += HOP * depth.saturating_sub(planned.depth());
     }
 
     /// Adds a node where there is room, and leaves all others where they are.
@@ -170,7 +201,7 @@ impl Tree {
 
     /// Removes a node. Its children are attached to its parent or, where that has no room, elsewhere.
     pub(super) fn detach(&mut self, id: ReceiverId) {
-        let Some(node) = self.nodes.remove(&id) else { return };
+        let Some(node) = self.remove(id) else { return };
         self.is_changed = true;
         self.unlink(id, node.parent);
         self.adopt(node.children, node.parent);
@@ -178,7 +209,7 @@ impl Tree {
 
     /// Puts a node in the place of another one: the same parent, the same children.
     pub(super) fn replace(&mut self, old: ReceiverId, new: ReceiverId, mut node: Node) {
-        let Some(gone) = self.nodes.remove(&old) else { return self.attach(new, node) };
+        let Some(gone) = self.remove(old) else { return self.attach(new, node) };
         let siblings = match gone.parent {
             None => &mut self.roots,
             Some(parent) => &mut self.nodes.get_mut(&parent).expect("a parent is a node").children,
@@ -188,16 +219,43 @@ impl Tree {
             self.nodes.get_mut(child).expect("a child is a node").parent = Some(new);
         }
         (node.parent, node.children) = (gone.parent, gone.children);
-        self.nodes.insert(new, node);
+        self.insert(new, node);
     }
 
-    /// Attaches nodes that have lost their parent: to `above` if it has room, else as high as there is room. Where there
-    /// is none, lines carry more than they bear, those with the fewest children first.
+    /// Attaches nodes that have no parent: below the relay of their segment, else to `above` if it has room, else as high as
+    /// there is room. Where there is none, lines carry more than they bear, those with the fewest children first.
     fn adopt(&mut self, orphans: Vec<ReceiverId>, above: Option<ReceiverId>) {
         for orphan in orphans {
-            let parent = if self.room(above) > 0 { above } else { self.place_for(orphan) };
+            let beside = self.place_beside(orphan);
+            let parent = beside.or_else(|| if self.room(above) > 0 { above } else { self.place_for(orphan) });
             self.link(orphan, parent);
         }
+    }
+
+    /// Whether another host relays in the segment that a node is in.
+    fn is_beside(&self, node: &Node) -> bool {
+        node.beside.is_some_and(|at| self.heads.contains_key(&at))
+    }
+
+    /// Returns the place of a node that hears nothing of its segment's relay: that relay, or such a node below it.
+    fn place_beside(&self, orphan: ReceiverId) -> Option<ReceiverId> {
+        let segment = self.nodes[&orphan].beside?;
+        let head = *self.heads.get(&segment)?;
+        if self.with_above(head).any(|above| above == orphan) {
+            return None;
+        }
+        let mut queue = VecDeque::from([head]);
+        while let Some(id) = queue.pop_front() {
+            let node = &self.nodes[&id];
+            let beside = node.children.iter().filter(|child| self.nodes[child].beside == Some(segment));
+            // The relay makes one copy for the segment already.
+            let most = if node.segment.is_some() { 1 } else { 2 };
+            if node.relays && beside.clone().count() < most && node.children.len() < ROUTE_CHILDREN_MAX {
+                return Some(id);
+            }
+            queue.extend(beside);
+        }
+        None
     }
 
     /// Returns the place for a node that has none, outside its own subtree.
@@ -214,19 +272,22 @@ impl Tree {
         roomy.or_else(least).unwrap_or(None)
     }
 
+    /// The number of copies that the sender or a node makes, without those that stay in its segment.
     fn children_of(&self, place: Option<ReceiverId>) -> usize {
-        match place {
-            None => self.roots.len() + self.copies as usize,
-            Some(id) => self.nodes[&id].children.len() + usize::from(self.nodes[&id].segment.is_some()),
-        }
+        let Some(node) = place.map(|id| &self.nodes[&id]) else {
+            return self.roots.len() + self.copies as usize;
+        };
+        let stays = |child: &&ReceiverId| node.segment.is_some() && self.nodes[*child].beside == node.segment;
+        let stay = node.children.iter().filter(stays).count();
+        node.children.len() - stay + usize::from(node.segment.is_some())
     }
 
     /// The number of children that the sender or a node bears beyond those that it has, at the rate of the plan.
     fn room(&self, place: Option<ReceiverId>) -> usize {
-        let (line, most) = match place {
+        let (line, most) = match place.map(|id| &self.nodes[&id]) {
             None => (self.own_line(), PATHS_MAX as usize),
-            Some(id) if !self.nodes.get(&id).is_some_and(|node| node.relays) => return 0,
-            Some(id) => (self.line_of(&self.nodes[&id]), ROUTE_CHILDREN_MAX),
+            Some(node) if !node.relays || self.is_beside(node) => return 0,
+            Some(node) => (self.line_of(node), ROUTE_CHILDREN_MAX),
         };
         let bears = usize::try_from(line / self.rate.max(1)).unwrap_or(usize::MAX).min(most);
         bears.saturating_sub(self.children_of(place))
@@ -295,6 +356,34 @@ mod tests {
     }
 
     #[test]
+    fn hosts_that_hear_no_relay_stand_below_that_of_their_segment_and_cost_its_uplink_nothing() {
+        let mut tree = chain(0);
+        // The uplink of each segment bears one copy.
+        for at in 1..=2 {
+            let relay = Node { segment: Some(usize::from(at)), line: 1_000_000_000, ..host(at) };
+            tree.put(id(at), relay);
+            for number in 1..=3 {
+                let deaf =
+                    Node { beside: Some(usize::from(at)), line: 1_000_000_000, ..host(10 * at + number) };
+                tree.put(id(10 * at + number), deaf);
+            }
+        }
+        tree.means.line = 10_000_000_000;
+        tree.plan();
+        assert_eq!(tree.roots, [id(1), id(2)], "one copy goes to each segment");
+        for at in 1..=2 {
+            assert_eq!(tree.nodes[&id(at)].children, [id(10 * at + 1)], "its own line bears two copies");
+            assert_eq!(tree.nodes[&id(10 * at + 1)].children, [id(10 * at + 2), id(10 * at + 3)]);
+        }
+        tree.attach(id(14), Node { beside: Some(1), ..host(14) });
+        assert_eq!(tree.nodes[&id(14)].parent, Some(id(12)), "one that comes later, too");
+        tree.set_segment(id(2), None);
+        tree.plan();
+        assert_eq!(tree.nodes[&id(12)].parent, Some(id(11)));
+        assert!(tree.nodes[&id(2)].beside == Some(2) && !tree.is_beside(&tree.nodes[&id(21)]));
+    }
+
+    #[test]
     fn whatever_comes_and_goes_all_are_reached_and_nothing_loops() {
         for seed in 0..50 {
             let mut dice = crate::rng::Rng::new(&[seed; 32]);
@@ -305,8 +394,17 @@ mod tests {
                 let host_id = id(who % 40);
                 match what % 6 {
                     0 | 1 if !there.contains(&host_id) => {
-                        tree.attach(host_id, Node { relays: what % 4 != 0, ..host(who % 40) });
+                        let beside = Some(usize::from(who) % 5).filter(|_| what % 8 != 0);
+                        tree.attach(host_id, Node { relays: what % 4 != 0, beside, ..host(who % 40) });
                         there.insert(host_id);
+                    }
+                    3 => {
+                        let at = usize::from(who) % 5;
+                        if let Some(&head) = tree.heads.get(&at) {
+                            tree.set_segment(head, None);
+                        } else if there.contains(&host_id) {
+                            tree.set_segment(host_id, Some(at));
+                        }
                     }
                     2 => {
                         tree.detach(host_id);
@@ -342,6 +440,7 @@ mod tests {
             parent: None,
             children: Vec::new(),
             segment: None,
+            beside: None,
             relays: true,
             line: 0,
         }
