@@ -113,11 +113,16 @@ impl Judge {
 
     /// Ends a round of reports of the panel, of which `members` are receiving and have answered. While it is forming, and
     /// until three quarters of them can be compared, nothing is judged.
+    ///
+    /// A panel of a few hosts is no fair sample: two of four may be the only two that lose much. Where all that are
+    /// `receiving` are few, those outside the panel are compared with it by what they lost before. They are at most so many
+    /// that what the whole panel loses shows at once.
     pub(super) fn end_round_of_panel(
         &mut self,
         now: Moment,
         hosts: &mut BTreeMap<ReceiverId, Host>,
         members: &[ReceiverId],
+        receiving: impl Iterator<Item = ReceiverId>,
         is_forming: bool,
     ) -> Judgement {
         let is_fresh = |id: &&ReceiverId| hosts.get(id).is_some_and(|host| host.health.latest.is_some());
@@ -130,15 +135,26 @@ impl Judge {
         if is_forming || fresh.is_empty() || fresh.len() < QUANTILE_OF * waited_for {
             return Judgement { loss: None, sidelined: std::mem::take(&mut self.news) };
         }
-        let known = members.iter().filter_map(|id| hosts.get(id));
+        let all: Vec<ReceiverId> = receiving.take(PANEL_SHOWS * fresh.len() + 1).collect();
+        let others: Vec<ReceiverId> = match all.len() <= PANEL_SHOWS * fresh.len() {
+            true => all.into_iter().filter(|id| members.binary_search(id).is_err()).collect(),
+            false => Vec::new(),
+        };
+        let known = members.iter().chain(&others).filter_map(|id| hosts.get(id));
         self.note_losses(known.clone().filter_map(|host| host.health.loss()).collect());
         self.useless =
             quantile(known.filter_map(|host| host.health.useless()).collect(), |&share| share).unwrap_or(0.0);
+        let before = others.iter().filter_map(|id| hosts.get(id)?.health.loss());
+        let mut shares: Vec<f64> = before.collect();
         let mut losses = Vec::new();
         for id in fresh {
             losses.extend(hosts.get_mut(&id).and_then(|host| self.judge_counted(now, id, host)));
         }
-        self.conclude(losses)
+        shares.extend(losses.iter().map(|loss| loss.share));
+        let judgement = self.conclude(losses);
+        let share = quantile(shares, |&share| share);
+        let loss = judgement.loss.map(|loss| RoundLoss { share: share.unwrap_or(loss.share), ..loss });
+        Judgement { loss, ..judgement }
     }
 
     /// Judges a host that is not of the panel by its last report.
@@ -211,6 +227,9 @@ const SAMPLE: u32 = 32;
 
 /// Fewest hosts that can be compared for each that cannot: with fewer, nothing is judged.
 const QUANTILE_OF: usize = 3;
+/// Hosts for each of the panel up to which all are compared: the upper quartile of so many is one of the panel if all of the
+/// panel lose more than the others did.
+const PANEL_SHOWS: usize = 3;
 /// A host that was not heard for longer than this does not count as one that cannot be compared. This is longer than
 /// most rounds, and soon enough to notice that a host has stopped answering.
 const COMPARED_WITHIN: Duration = Duration::from_secs(1);

@@ -416,7 +416,10 @@ impl Hosts {
 
     /// Judges a host by its report, where hosts are asked in parts and it is not of the panel.
     fn judge_alone(&mut self, now: Moment, id: ReceiverId) {
-        if let Some(host) = self.by_id.get_mut(&id).filter(|_| !self.parts.members().is_empty()) {
+        if self.parts.members().is_empty() || self.parts.is_member(id) {
+            return;
+        }
+        if let Some(host) = self.by_id.get_mut(&id) {
             self.judge.judge_alone(now, id, host);
         }
     }
@@ -516,7 +519,8 @@ impl Hosts {
                 |id: &ReceiverId| settlement.get(*id).is_some_and(|start| start.is_receiving());
             let members: Vec<ReceiverId> =
                 self.parts.members().iter().copied().filter(is_receiving).collect();
-            self.judge.end_round_of_panel(now, &mut self.by_id, &members, self.parts.is_forming(now))
+            let is_forming = self.parts.is_forming(now);
+            self.judge.end_round_of_panel(now, &mut self.by_id, &members, settlement.receiving(), is_forming)
         };
         let named = |(id, sideline)| settlement.get(id).map(|start| (start.name().clone(), sideline));
         Round { loss, sidelined: sidelined.into_iter().filter_map(named).collect() }

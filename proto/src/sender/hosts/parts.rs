@@ -5,7 +5,7 @@
 //! for some ten milliseconds. So the polls alternate between two kinds of parts. The **panel** is a few dozens of hosts that
 //! are asked over and over, as what was lost between two reports is known only of hosts that report twice: the rate and
 //! flow control go by it. The **rotation** asks all hosts in turn for what they lack. After a second the next hosts are the
-//! panel.
+//! panel, or later where a poll is rare: a host shows nothing before two of its reports are many datagrams apart.
 //!
 //! A part is the hosts whose place has one remainder when divided by a power of two. As further hosts join, the power
 //! grows, and the panel becomes a part of what it was.
@@ -57,6 +57,8 @@ pub(super) struct Parts {
     /// Hosts of the panel that have answered, ascending.
     members: Vec<ReceiverId>,
     panel_since: Moment,
+    /// Polls of this panel.
+    panel_polls: u32,
     /// The number of parts of which one is the panel.
     panel_of: u16,
     /// The number of hosts that the panel should have.
@@ -91,10 +93,11 @@ impl Parts {
     /// Makes other hosts the panel, if this one is old.
     fn renew(&mut self, now: Moment, of: u16, size: u32) {
         self.panel_size = size / 2; // the least that there are, as the number of parts is a power of two
-        if now.since(self.panel_since) >= PANEL_LASTS {
-            (self.panel, self.panel_since) = (self.panel + 1, now);
+        if now.since(self.panel_since) >= PANEL_LASTS && self.panel_polls >= PANEL_POLLS {
+            (self.panel, self.panel_since, self.panel_polls) = (self.panel + 1, now, 0);
             self.members.clear();
         }
+        self.panel_polls += 1;
         if of != self.panel_of {
             // Some of them are not asked any more, and would be waited for.
             self.panel_of = of;
@@ -121,6 +124,11 @@ impl Parts {
         true
     }
 
+    /// Whether a host is judged with the panel.
+    pub(super) fn is_member(&self, id: ReceiverId) -> bool {
+        self.members.binary_search(&id).is_ok()
+    }
+
     /// The hosts of the panel that have answered, ascending.
     pub(super) fn members(&self) -> &[ReceiverId] {
         &self.members
@@ -142,8 +150,9 @@ const PANEL_MAX: u32 = 40;
 /// Fewest hosts of a part.
 const PANEL_MIN: u32 = 8;
 const PARTS_MAX: u32 = 1 << 14;
-/// Time for which the same hosts are the panel.
+/// Least time for which the same hosts are the panel, and the fewest polls.
 const PANEL_LASTS: Duration = Duration::from_secs(1);
+const PANEL_POLLS: u32 = 6;
 /// Time for which one waits for most of a panel.
 const PANEL_FORMS: Duration = Duration::from_millis(300);
 /// Most members: the panel shrinks as hosts join.

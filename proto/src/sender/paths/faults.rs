@@ -59,17 +59,20 @@ impl Paths {
     ) -> Option<RelayFault> {
         let relay_answers =
             self.members.get(relay).is_some_and(|member| member.is_settled || !self.is_silent(now, member));
-        // A single host may be gone itself.
-        let are_silent = served.len() > 1 && served.iter().all(|member| self.is_silent(now, member));
-        if are_silent && (answering > 0 || relay_answers) {
-            return Some(RelayFault::Unheard);
+        // What a host said before it went silent speaks neither for the relay nor against it.
+        let heard: Vec<&Member> =
+            served.iter().copied().filter(|member| !self.is_silent(now, member)).collect();
+        if heard.is_empty() {
+            // A single host may be gone itself, and hosts that have another way had to be asked by it.
+            let is_known = served.len() > 1
+                && (answering > 0 || relay_answers)
+                && self.was_asked_since(now, self.disturbed_at);
+            return is_known.then_some(RelayFault::Unheard);
         }
-        if served.iter().all(|member| member.is_starved()) {
-            return Some(RelayFault::Spoils);
-        }
-        let spoiled =
-            served.iter().filter(|member| member.forged > member.forged_before + FORGED_MIN).count();
-        (2 * spoiled >= served.len()).then_some(RelayFault::Spoils)
+        let is_spoiled = |member: &&Member| member.forged > member.forged_before + FORGED_MIN;
+        let spoiled = heard.iter().copied().filter(is_spoiled).count();
+        let spoils = heard.iter().all(|member| member.is_starved()) || 2 * spoiled >= heard.len();
+        spoils.then_some(RelayFault::Spoils)
     }
 
     /// Gives up a relay. A relay that works badly goes on if there is nobody to take its place.
@@ -115,7 +118,7 @@ impl Paths {
             member.forged_before = member.forged;
             (member.fed, member.starved_reports) = (None, 0);
         }
-        self.is_disturbed = true;
+        self.note_disturbed(now);
         self.events.push(SenderEvent::RelayLost { served, fault, next: next_name });
         self.arrange(now);
     }

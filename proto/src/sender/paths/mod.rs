@@ -71,6 +71,8 @@ pub(super) struct Paths {
     are_all_named: bool,
     /// Whether hosts are served by others than before since this was asked last: what they lost says nothing about the rate.
     is_disturbed: bool,
+    /// When that was last so.
+    disturbed_at: Moment,
     /// Whether all was sent once: what remains is for those that lack something.
     is_tail: bool,
     /// Whether symbols were sent: the tree is not planned as a whole any more.
@@ -133,6 +135,7 @@ impl Paths {
                 Expected::Count(_) | Expected::Anyone => false,
             },
             is_disturbed: false,
+            disturbed_at: now,
             is_tail: false,
             has_begun: false,
             is_settling: !hosts.is_empty(),
@@ -297,7 +300,9 @@ impl Paths {
         let was_acked = self.leases.get(id).is_some_and(|lease| lease.acked.is_some());
         let is_new = self.leases.take_ack(now, id, sequence, ack);
         if is_new && !was_acked {
-            self.is_disturbed |= self.has_begun;
+            if self.has_begun {
+                self.note_disturbed(now);
+            }
             self.look_soon(now);
         }
         is_new
@@ -306,6 +311,11 @@ impl Paths {
     /// Notes that an address refuses what is sent to it, which proves nothing.
     pub(super) fn note_refusal(&mut self, now: Moment, addr: SocketAddr) {
         self.leases.note_refusal(now, addr);
+    }
+
+    /// Notes that hosts are served by others than before.
+    fn note_disturbed(&mut self, now: Moment) {
+        (self.is_disturbed, self.disturbed_at) = (true, now);
     }
 
     /// Whether hosts are served by others than when this was asked last.

@@ -262,6 +262,12 @@ impl Paths {
         member.reported < third && now.since(member.reported) >= self.window + ANSWER_WAIT
     }
 
+    /// Whether hosts had the time to answer three polls that were sent after this moment.
+    pub(super) fn was_asked_since(&self, now: Moment, since: Moment) -> bool {
+        let [_, _, third] = self.polled;
+        third >= since && now.since(third) >= self.window + ANSWER_WAIT
+    }
+
     pub(super) fn node(&self, id: ReceiverId, segment: Option<usize>) -> Option<Node> {
         let member = self.members.get(id)?;
         let (addr, beside) = (member.addr, member.segment.filter(|_| segment.is_none()));

@@ -25,18 +25,19 @@ pub(super) struct Jitter {
 }
 
 impl Jitter {
-    /// Notes that the answers of a round took `beyond` longer than the fastest ones.
-    pub(super) fn note(&mut self, beyond: Duration, loss: RoundLoss) {
+    /// Notes that the answers of a round took `beyond` longer than the fastest ones, where the datagrams of this push in
+    /// front of a poll take `own`.
+    pub(super) fn note(&mut self, beyond: Duration, own: Duration, loss: RoundLoss) {
         self.here = self.here.max(beyond);
         if self.rounds < FIRST_ROUNDS {
             self.rounds += 1;
             self.usual = self.usual.max(beyond.min(FIRST_USUAL_MAX));
         }
-        let is_more = beyond > self.usual.min(USUAL_MAX) + SEARCH_QUEUE;
+        let is_more = beyond > self.usual.min(USUAL_MAX) + SEARCH_QUEUE.max(own);
         self.exceeded = if is_more { self.exceeded + 1 } else { 0 };
         let (datagrams, took) = if is_more { self.arrived } else { (0.0, Duration::ZERO) };
         self.arrived = (datagrams + loss.datagrams as f64 * (1.0 - loss.share), took + loss.took);
-        let is_calm = beyond <= self.usual.min(USUAL_MAX) + CALM;
+        let is_calm = beyond <= self.usual.min(USUAL_MAX) + CALM.max(own);
         self.calm = if is_calm { self.calm + 1 } else { 0 };
     }
 

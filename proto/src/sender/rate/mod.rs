@@ -230,7 +230,7 @@ impl RateControl {
         let sending = self.sending_rate(now, sent.bits());
         let Some(loss) = loss else { return };
         let (own, queued) = (self.history.path_loss(), self.queueing(loss.delay));
-        self.jitter.note(queued, loss);
+        self.jitter.note(queued, self.in_front(sent), loss);
         self.empty = if queued > self.queue_min(sent) { None } else { self.empty.or(Some(now)) };
         // With a queue on the path loss is what does not fit into it, however long this lasts: another flow fills the
         // queue.
@@ -318,7 +318,12 @@ impl RateControl {
     /// How much longer answers take, at least, where a queue stands. At a low rate a poll waits behind some datagrams of this
     /// push.
     fn queue_min(&self, sent: Sent) -> Duration {
-        QUEUE_MIN.max(Duration::from_secs_f64(FRAMES_IN_FRONT * sent.frame_bits() / self.rate))
+        QUEUE_MIN.max(self.in_front(sent))
+    }
+
+    /// The time that the datagrams of this push in front of a poll take.
+    fn in_front(&self, sent: Sent) -> Duration {
+        Duration::from_secs_f64(FRAMES_IN_FRONT * sent.frame_bits() / self.rate)
     }
 
     /// How much longer answers take than with empty queues.

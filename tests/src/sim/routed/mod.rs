@@ -86,6 +86,8 @@ pub struct Outcome {
     pub rates: (u64, u64),
     /// What the sender shows of the hosts in the end: name, state, way, blocks.
     pub rows: Vec<String>,
+    /// What has happened, in the order of time: relays, and every quarter of a second the rate and what the hosts hold.
+    pub trace: Vec<String>,
 }
 
 /// Runs a push.
@@ -141,6 +143,8 @@ pub(super) struct World {
     dice: Dice,
     oracle: Oracle,
     outcome: Outcome,
+    /// When the trace was last written.
+    traced_at: Moment,
 }
 
 struct Active {
@@ -235,7 +239,9 @@ impl World {
                 longest_gap: Duration::ZERO,
                 rates: (u64::MAX, 0),
                 rows: Vec::new(),
+                trace: Vec::new(),
             },
+            traced_at: Moment::default(),
             network,
             trouble,
             broken,
@@ -300,10 +306,14 @@ impl World {
     /// Lets happen what is due: hosts die, the sender begins anew.
     fn strike(&mut self) {
         for host in self.trouble.due(self.now) {
+            if self.nodes[host].is_up() {
+                self.note(format!("compute-{host} dies"));
+            }
             self.nodes[host].die();
         }
         if self.trouble.sender_restarts.take_if(|at| *at <= self.now).is_some() {
             self.session += 1;
+            self.note("the sender begins anew".into());
             let config = config(&self.network, self.geometry, self.now, self.session);
             self.sender = Sender::new(self.now, config);
             self.fresh.clear();
@@ -337,10 +347,21 @@ impl World {
         }
         self.sender.handle_timeout(self.now);
         while let Some(event) = self.sender.poll_event() {
-            if let SenderEvent::RelayLost { served, fault, .. } = event {
-                self.outcome.faults.push((served.relay, fault));
+            match event {
+                SenderEvent::RelayLost { served, fault, next } => {
+                    self.note(format!(
+                        "given up: {} of {:?}, {fault}, next {next:?}",
+                        served.relay, served.segment
+                    ));
+                    self.outcome.faults.push((served.relay, fault));
+                }
+                SenderEvent::Relaying(served) => {
+                    self.note(format!("relays: {} for {:?}", served.relay, served.segment));
+                }
+                _ => {}
             }
         }
+        self.trace();
         let mut out = Vec::new();
         while let Some(transmit) = self.sender.poll_transmit(self.now, &mut out) {
             let bytes: Arc<[u8]> = out.as_slice().into();
@@ -348,6 +369,31 @@ impl World {
             self.send(at, transmit.to, Load::Control(bytes));
         }
         self.send_symbols();
+    }
+
+    fn note(&mut self, what: String) {
+        if !self.network.is_large() {
+            self.outcome.trace.push(format!("{} {what}", self.now));
+        }
+    }
+
+    fn trace(&mut self) {
+        if self.network.is_large() || self.now.since(self.traced_at) < TRACE_GAP {
+            return;
+        }
+        self.traced_at = self.now;
+        let held = |row: glancecast_proto::sender::HostRow| {
+            let mark = if row.state.is_done() {
+                "+"
+            } else if row.sidelined.is_some() {
+                "-"
+            } else {
+                ""
+            };
+            format!("{}{mark}", row.blocks_held)
+        };
+        let held: Vec<String> = self.sender.rows().into_iter().map(held).collect();
+        self.note(format!("{} kbit/s, holding {}", self.sender.rate() / 1_000, held.join(" ")));
     }
 
     fn send_symbols(&mut self) {
@@ -596,5 +642,6 @@ pub(super) const GROUP: ([u8; 4], u16) = ([239, 255, 71, 67], 7167);
 /// The headers of Ethernet, IPv4 and UDP.
 const HEADER_BYTES: u64 = 42;
 const SYMBOL_SIZE: u16 = 1432;
+const TRACE_GAP: Duration = Duration::from_millis(250);
 /// Symbols that are one event take no longer than this, or rounds of reports would show nothing.
 const CHUNK_TIME: Duration = Duration::from_millis(20);
