@@ -234,14 +234,16 @@ mod tests {
         assert!(!parts.note_answer(id_of(1), slot + 1, asked), "it does not know its slot yet");
         assert!(!parts.note_answer(id_of(2), slot + 1_000, asked), "it has joined since");
         assert!(parts.note_answer(id_of(3), slot, asked));
-        parts.next(at(5), all_of(1_000), within);
+        (0..2 * u64::from(PANEL_POLLS) - 1).for_each(|poll| {
+            parts.next(at(5 + poll), all_of(1_000), within);
+        });
         parts.next(at(1_000), all_of(1_000), within);
         assert!(!parts.note_answer(id_of(3), slot, asked), "others are the panel");
         assert!(parts.members().is_empty());
     }
 
     #[test]
-    fn after_a_second_others_are_the_panel() {
+    fn after_a_second_and_some_polls_others_are_the_panel() {
         let mut parts = Parts::default();
         let mut panel = |ms| {
             let asked = parts.next(at(ms), all_of(1_000), Some(Duration::from_millis(10)));
@@ -249,8 +251,11 @@ mod tests {
             asked.part
         };
         let first = panel(0);
-        assert_eq!(panel(999), first);
-        assert_ne!(panel(1_000), first);
+        (1..PANEL_POLLS).for_each(|_| assert_eq!(panel(999), first));
+        let second = panel(1_000);
+        assert_ne!(second, first);
+        // Where a poll takes a second, two reports of a host are polls apart.
+        (2..u64::from(PANEL_POLLS)).for_each(|poll| assert_eq!(panel(1_000 * poll), second));
     }
 
     fn id_of(host: u32) -> ReceiverId {

@@ -477,10 +477,12 @@ impl RateControl {
         }
     }
 
-    /// The steps since the rate last grew, at most one.
+    /// The steps since the rate last grew. A round shows what one step has done; one that took far longer has shown a
+    /// lasting state, and counts for some of them. So a rate at which rounds take a second is left in some seconds, too.
     fn steps(&mut self, now: Moment) -> f64 {
         let elapsed = now.since(std::mem::replace(&mut self.grew_at, now));
-        (elapsed.as_secs_f64() / self.step().as_secs_f64()).min(1.0)
+        let steps = elapsed.as_secs_f64() / self.step().as_secs_f64();
+        steps.min(1.0).max(steps / STEPS_OF_LONG_ROUND).min(STEPS_MAX)
     }
 }
 
@@ -524,6 +526,9 @@ const EMPTY_FOR: Duration = Duration::from_millis(950);
 const ABSOLVED_WITHIN: Duration = Duration::from_secs(10);
 /// A step of the rate: this, and a round trip.
 const STEP_MIN: Duration = Duration::from_millis(50);
+/// Steps of time that make one more step of growth in a long round, and the most steps in one.
+const STEPS_OF_LONG_ROUND: f64 = 4.0;
+const STEPS_MAX: f64 = 6.0;
 /// Shortest time between two reports from which it is computed how much has arrived.
 const ARRIVED_OVER: Duration = Duration::from_millis(20);
 /// Share of the distance to the ceiling by which the rate returns in one step.
