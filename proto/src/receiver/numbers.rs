@@ -92,6 +92,11 @@ impl Numbers {
         self.signed.unwrap_or(self.highest)
     }
 
+    /// Returns the number of the first datagram that was noted: of those below it nothing is known.
+    pub(crate) fn first(&self) -> Option<u64> {
+        self.first
+    }
+
     /// Returns the highest number, whether it is the sender's or not.
     pub(crate) fn newest(&self) -> u64 {
         self.highest

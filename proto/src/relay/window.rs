@@ -15,10 +15,13 @@ impl Window {
         Self { everyone: Numbers::new(None), some: Numbers::new(None) }
     }
 
-    /// Whether a datagram of this number is the first one. Of a number that is too old to tell, it is not.
+    /// Whether a datagram of this number is the first one. Of a number that is too old to tell, it is not: one that has left
+    /// the window, or that is below the first one that came.
     pub(super) fn is_first(&self, sequence: Sequence) -> bool {
         let (row, number) = (self.row(sequence), sequence.value());
-        number + REPLAY_WINDOW > row.newest() && !row.came(number)
+        let is_noted =
+            number + REPLAY_WINDOW > row.newest() && row.first().is_none_or(|first| number >= first);
+        is_noted && !row.came(number)
     }
 
     /// Notes the number of a datagram that was opened.
@@ -66,6 +69,13 @@ mod tests {
         assert!(window.is_first(number(12)), "it is only late");
         window.note(number(11 + REPLAY_WINDOW));
         assert!(!window.is_first(number(11)) && window.is_first(number(12)));
+    }
+
+    #[test]
+    fn a_number_below_the_first_one_never_passes_as_it_would_pass_again() {
+        let mut window = Window::new();
+        window.note(number(90));
+        assert!(!window.is_first(number(87)) && window.is_first(number(91)));
     }
 
     #[test]

@@ -73,7 +73,9 @@ impl Oracle {
             return Err("a relay forwards to others than its lease says".into());
         }
         if !self.forwarded.entry((host, tag)).or_default().insert(number, number + count) {
-            return Err("a relay forwards something twice".into());
+            return Err(format!(
+                "a relay forwards something twice: {count} from number {number} on, of {from}"
+            ));
         }
         let left = self.left.entry(host).or_default();
         *left += count;
