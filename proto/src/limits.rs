@@ -141,7 +141,7 @@ pub const PATHS_MAX: u32 = 64;
 
 /// Destinations to which a relay copies what it receives.
 pub const ROUTE_CHILDREN_MAX: usize = 16;
-/// Bytes that wait at a relay to be forwarded; further datagrams are dropped and counted.
+/// Bytes that wait at a relay to be forwarded: 7 ms at 10 Gbit/s. Further datagrams are dropped and counted.
 pub const RELAY_QUEUE_BYTES_MAX: usize = 8 << 20;
 /// The longest time that a datagram waits there. What has waited longer is dropped and counted: on a slow line 8 MiB would
 /// outlast the lease.

@@ -20,7 +20,7 @@ use glancecast_platform::trains::{Progress, Taken, Train};
 use glancecast_platform::transport::Destination;
 use glancecast_platform::units::Rate;
 use glancecast_proto::ids::SessionTag;
-use glancecast_proto::limits::DATAGRAM_MAX;
+use glancecast_proto::limits::{DATAGRAM_MAX, RELAY_QUEUE_BYTES_MAX};
 use glancecast_proto::relay::{Candidate, Membership, Relay, RelayConfig, RelayCounts, Targets};
 use glancecast_proto::time::{Moment, WallClock};
 use glancecast_proto::wire::{Header, Opened};
@@ -75,7 +75,7 @@ pub(crate) enum Read {
 impl Forwarder {
     /// A relay without a lease.
     pub(crate) fn new(config: RelayConfig) -> Self {
-        let bytes = if config.allowed { QUEUE_BYTES } else { 0 };
+        let bytes = if config.allowed { RELAY_QUEUE_BYTES_MAX } else { 0 };
         Self {
             is_possible: config.allowed,
             relay: Relay::new(config),
@@ -195,17 +195,17 @@ impl Forwarder {
         let datagrams = train.datagrams().count() as u64;
         if is_sent {
             self.note_sent(way, datagrams, train.bytes() as u64, progress);
-        } else if self.queue.push(&train, way, progress) == Err(Full) {
+        } else if self.queue.push(now, &train, way, progress) == Err(Full) {
             self.relay.note_dropped(self.ways[way.at].tag, datagrams);
         }
     }
 
-    /// Sends what waits, as far as the kernel takes it. What waits under a lease that has ended is dropped.
+    /// Sends what waits, as far as the kernel takes it. What waits under a lease that has ended, or for too long, is dropped.
     pub(crate) fn send_waiting(&mut self, now: Moment, network: &mut Network) {
         while let Some((waiting, train)) = self.queue.front() {
             let way = &self.ways[waiting.way.at];
             let is_leased = self.relay.leases(now).any(|lease| lease.route.session.tag() == way.tag);
-            if waiting.way.epoch != way.epoch || !is_leased {
+            if waiting.way.epoch != way.epoch || !is_leased || waiting.is_stale(now) {
                 self.relay.note_dropped(way.tag, waiting.datagrams());
             } else if network.forward(&train, &way.to, &mut waiting.progress) == Taken::Full {
                 return;
@@ -313,9 +313,6 @@ const NAP_MAX: Duration = Duration::from_millis(1);
 
 /// The same while something waits: half of what the socket's buffer holds at 10 Gbit/s.
 const NAP_MAX_BEHIND: Duration = Duration::from_micros(300);
-
-/// Memory for what the kernel does not take at once: 7 ms at 10 Gbit/s, a third of a second at 200 Mbit/s.
-const QUEUE_BYTES: usize = 8 << 20;
 
 /// Ways that are kept: more than the sessions that a relay serves at a time.
 const WAYS_MAX: usize = 8;

@@ -2,11 +2,14 @@
 //!
 //! The memory is fixed: a ring of bytes, and a list of the trains in it. What finds no room is refused, so that the newest
 //! is dropped and nothing that waits. A train that follows one of its kind is joined to it, whatever the datagrams came as.
+//! What has waited for [`RELAY_QUEUE_TIME_MAX`] is of no use any more, as it was asked for again.
 
 use std::collections::VecDeque;
 use std::io::IoSlice;
 
 use glancecast_platform::trains::{BYTES_MAX, DATAGRAMS_MAX, Progress, Train};
+use glancecast_proto::limits::RELAY_QUEUE_TIME_MAX;
+use glancecast_proto::time::Moment;
 
 /// Trains that wait.
 #[derive(Debug)]
@@ -27,6 +30,8 @@ pub(super) struct WayId {
 pub(super) struct Waiting {
     pub(super) way: WayId,
     pub(super) progress: Progress,
+    /// When its first datagram came.
+    since: Moment,
     start: usize,
     bytes: usize,
     segment: usize,
@@ -56,7 +61,13 @@ impl Queue {
     ///
     /// # Errors
     /// [`Full`]; nothing has changed then.
-    pub(super) fn push(&mut self, train: &Train<'_>, way: WayId, progress: Progress) -> Result<(), Full> {
+    pub(super) fn push(
+        &mut self,
+        now: Moment,
+        train: &Train<'_>,
+        way: WayId,
+        progress: Progress,
+    ) -> Result<(), Full> {
         let (bytes, segment) = (train.bytes(), train.segment());
         let start = self.room_for(bytes).ok_or(Full)?;
         let count = self.waiting.len();
@@ -68,7 +79,7 @@ impl Queue {
         match joined {
             Some(last) => last.bytes += bytes,
             None if count == TRAINS_MAX => return Err(Full),
-            None => self.waiting.push_back(Waiting { way, progress, start, bytes, segment }),
+            None => self.waiting.push_back(Waiting { way, progress, since: now, start, bytes, segment }),
         }
         copy(train.parts(), &mut self.ring[start..start + bytes]);
         Ok(())
@@ -103,6 +114,11 @@ impl Queue {
 }
 
 impl Waiting {
+    /// Whether it has waited for too long.
+    pub(super) fn is_stale(&self, now: Moment) -> bool {
+        now.since(self.since) > RELAY_QUEUE_TIME_MAX
+    }
+
     /// Returns the number of datagrams.
     pub(super) fn datagrams(&self) -> u64 {
         self.bytes.div_ceil(self.segment) as u64
@@ -158,7 +174,7 @@ mod tests {
                     continue;
                 }
                 let train = Train::of(&bytes, segment);
-                match queue.push(&train, WAY, Progress::default()) {
+                match queue.push(Moment::default(), &train, WAY, Progress::default()) {
                     Ok(()) => expected.extend(bytes.chunks(segment).map(<[u8]>::to_vec)),
                     Err(Full) => dropped += 1,
                 }
@@ -200,6 +216,18 @@ mod tests {
     }
 
     #[test]
+    fn a_train_is_as_old_as_its_first_datagram() {
+        let at = |ms: u64| Moment::from_micros(1_000 * ms);
+        let mut queue = Queue::new(1 << 20);
+        for ms in [0, 200] {
+            let train = [7; 1_400];
+            queue.push(at(ms), &Train::of(&train, 1_400), WAY, Progress::default()).expect("room");
+        }
+        let (front, _) = queue.front().expect("they wait");
+        assert_eq!((front.datagrams(), front.is_stale(at(250)), front.is_stale(at(251))), (2, false, true));
+    }
+
+    #[test]
     fn what_finds_no_room_leaves_the_others_alone() {
         let mut queue = Queue::new(3_000);
         push(&mut queue, 1_400, WAY).expect("room");
@@ -209,6 +237,6 @@ mod tests {
     }
 
     fn push(queue: &mut Queue, bytes: usize, way: WayId) -> Result<(), Full> {
-        queue.push(&Train::of(&vec![7; bytes], bytes), way, Progress::default())
+        queue.push(Moment::default(), &Train::of(&vec![7; bytes], bytes), way, Progress::default())
     }
 }
