@@ -7,5 +7,7 @@ mod runtime;
 pub mod units;
 
 pub use keys::{host_key, keyfile, keyring_file, known_hosts, sender_keys};
-pub use net::{batch, downlink, interface, links, multicast, path, reverse_path, trains, transport, wake};
-pub use runtime::{cli, clock, files, locks, random, stages, turn};
+pub use net::{
+    batch, downlink, interface, links, multicast, path, queriers, reverse_path, trains, transport, wake,
+};
+pub use runtime::{cli, clock, files, firewall, locks, random, stages, turn};

@@ -62,6 +62,7 @@ pub mod limits;
 pub mod outages;
 pub mod plan;
 pub mod query;
+pub mod ranges;
 pub mod receiver;
 pub mod relay;
 mod repeat;

@@ -151,11 +151,13 @@ pub const RELAY_QUEUE_TIME_MAX: Duration = Duration::from_millis(250);
 pub const LEASE_MAX: Duration = Duration::from_secs(3);
 
 /// Counters of a host's network in one finding of a diagnosis.
-pub const COUNTERS_MAX: usize = 32;
+pub const COUNTERS_MAX: usize = 48;
 /// Trains of probes that a host counts at a time; the oldest makes room.
 pub const TRAINS_MAX: usize = 4;
 /// Probes of a train that a host counts by each way; further ones are dropped.
 pub const PROBES_MAX: usize = 4_096;
+/// Probes of a train that a host passes on to the group; further ones are only counted.
+pub const PASSED_ON_MAX: u16 = 8;
 
 /// Group keys that a host is configured with, and that it was given over the wire: the old and the new one while a key
 /// is being replaced. Each costs an attempt to open an announcement of another group.

@@ -19,7 +19,7 @@ use glancecast_platform::wake::{Sleeper, Waker};
 use glancecast_proto::doctor::Way;
 use glancecast_proto::geometry::Geometry;
 use glancecast_proto::limits::DATAGRAM_MAX;
-use glancecast_proto::query::{Responder, ResponderConfig};
+use glancecast_proto::query::{Probed, Responder, ResponderConfig};
 use glancecast_proto::receiver::{
     Admission, Attempt, BlockOutcome, Effect, Leftover, Opened, Receiver, ReceiverConfig, ReceiverEvent,
     Work, buffer_bytes,
@@ -420,7 +420,9 @@ impl ReceiveLoop {
             return self.take_symbol(now, from, datagram);
         } else if kind == Some(Kind::Probe) {
             let way = if inlet == Inlet::Host { Way::Unicast } else { Way::Group };
-            let _ = self.responder.handle_probe(way, datagram);
+            if self.responder.handle_probe(way, datagram) == Ok(Probed::ToPassOn) {
+                Diagnosis::pass_on(datagram, &mut self.network);
+            }
         } else if kind == Some(Kind::Route) && inlet == Inlet::Host {
             let member = self.machine.membership();
             self.forwarder.handle_route(now, wall(), member, datagram);
@@ -581,7 +583,8 @@ impl ReceiveLoop {
             self.machine.handle_keys(keys);
         }
         while let Some(step) = self.queries.next_examination() {
-            let own = OwnCounts { socket_drops: self.drops.since_start() };
+            let socket_drops = self.drops.since_start();
+            let own = OwnCounts { socket_drops, can_relay: self.forwarder.is_allowed() };
             self.diagnosis.take(now, step, own, &mut self.network, &mut self.responder);
         }
         while let Some(to) = self.responder.poll_transmit(now, &mut self.out) {

@@ -12,7 +12,6 @@
 pub mod cli;
 #[cfg(any(test, fuzzing))]
 pub mod fuzz;
-pub mod hosts;
 pub(crate) mod openstack;
 pub(crate) mod output;
 pub mod pipeline;

@@ -7,6 +7,7 @@
 pub mod attacker;
 pub mod breaker;
 pub mod capture;
+pub mod clock;
 pub mod delivery;
 pub mod exclusive;
 pub mod fake_cloud;
@@ -18,6 +19,7 @@ pub mod openstack;
 pub mod outage;
 pub mod places;
 pub mod process;
+pub mod querier;
 pub mod quota;
 pub mod report;
 pub mod routed;

@@ -1,8 +1,8 @@
-//! A sender's socket: datagrams to all paths of a push, to some of them, or to one host, with what the network refuses told
-//! apart from what the kernel cannot do, and the hosts' answers.
+//! A sender's socket: datagrams to all paths of a push, to some of them, or to one host, with what the network refuses
+//! told apart from what the kernel cannot do, and the hosts' answers.
 //!
-//! All copies of a datagram are equal. A batch takes one call for each path. What one path refuses is that path's own: the
-//! others get theirs, and the machine hears of it.
+//! All copies of a datagram are equal. A batch takes one call for each path. What one path refuses is that path's own:
+//! the others get theirs, and the machine hears of it.
 //!
 //! The socket outlives its network. Nothing here decides how long a refusal is borne: the caller offers the datagrams
 //! again, and has the socket [follow](Downlink::follow) its interface.
@@ -135,9 +135,9 @@ impl Downlink {
         self.refusals.watch(&self.socket, has_unicast);
     }
 
-    /// Returns the next address that refuses what is sent to it: by this machine's routes or firewall, by a router on the
-    /// way, or by its host, where nobody listens. Anybody may have forged the latter two. Only pushes with a unicast path
-    /// hear of them.
+    /// Returns the next address that refuses what is sent to it: by this machine's routes or firewall, by a router on
+    /// the way, or by its host, where nobody listens. Anybody may have forged the latter two. Only pushes with a
+    /// unicast path hear of them.
     pub fn poll_refusal(&mut self) -> Option<SocketAddr> {
         self.refusals.next(&self.socket)
     }
@@ -185,6 +185,27 @@ impl Downlink {
         multicast::send_through(&Socket::from(duplicate), &self.interface, ttl)?;
         self.marking.ttl = ttl;
         Ok(())
+    }
+
+    /// Sends a batch whose datagrams have `segment` bytes, other than those of the socket's own batches, for a
+    /// diagnosis.
+    ///
+    /// # Errors
+    /// Those of [`send_batch`](Self::send_batch).
+    pub fn send_batch_of(&mut self, segment: usize, batch: &[u8], to: To) -> Result<(), Refusal> {
+        let usual = std::mem::replace(&mut self.segment, segment);
+        let result = self.use_segment().and_then(|()| self.send_batch(batch, to));
+        self.segment = usual;
+        self.use_segment()?;
+        result
+    }
+
+    /// Has the kernel cut batches into datagrams of the present length, if it cuts them at all.
+    fn use_segment(&self) -> Result<(), Refusal> {
+        match self.segmentation {
+            true => set_segment(&self.socket, self.segment).map_err(|error| io::Error::from(error).into()),
+            false => Ok(()),
+        }
     }
 
     /// Returns the destinations.
@@ -235,9 +256,9 @@ impl Downlink {
         self.destinations.frame_bytes(datagram)
     }
 
-    /// Sends one datagram, of at most the length of those of a batch. To paths, it blocks for up to [`FULL_MAX`] while the
-    /// socket's buffer or the queue below is full. To a single host, it tries once and ignores failure: a host that is
-    /// gone must not end a push, and any other host asks again.
+    /// Sends one datagram, of at most the length of those of a batch. To paths, it blocks for up to [`FULL_MAX`] while
+    /// the socket's buffer or the queue below is full. To a single host, it tries once and ignores failure: a host that
+    /// is gone must not end a push, and any other host asks again.
     ///
     /// # Errors
     /// Those of [`send_batch`](Self::send_batch).
@@ -467,6 +488,9 @@ mod tests {
         sender.send_batch(&[7; 2500], To::Everyone).expect("taken");
         let lengths = [1000, 1000, 500].map(|_| host.recv(&mut [0; 2000]).expect("it came"));
         assert_eq!(lengths, [1000, 1000, 500]);
+        sender.send_batch_of(400, &[7; 900], To::Everyone).expect("taken");
+        let lengths = [400, 400, 100].map(|_| host.recv(&mut [0; 2000]).expect("it came"));
+        assert_eq!((lengths, sender.segment), ([400, 400, 100], 1000));
         let lo = sender.interface.clone();
         sender.follow(&lo).expect("it is still there");
         assert!(!sender.segmentation, "nor after a change of the interface");

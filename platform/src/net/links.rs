@@ -6,6 +6,8 @@
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
+use glancecast_proto::doctor::Layer;
+
 use super::netlink::{Attributes, Message, Notices, Question, number};
 
 /// A link: a device of the network.
@@ -23,6 +25,8 @@ pub(super) struct Link {
     pub(super) port_of: Option<(u32, String)>,
     /// The link that this one lies on, as a VLAN does.
     pub(super) lies_on: Option<u32>,
+    /// What this link is, if it is a macvlan or an ipvlan.
+    pub(super) layer: Option<Layer>,
     pub(super) state: LinkState,
     /// `net.ipv4.conf.LINK.rp_filter`.
     pub(super) rp_filter: u32,
@@ -49,8 +53,8 @@ pub(super) struct Address {
     pub(super) prefix: u8,
     /// The name of the address: that of the link, or one of its own.
     pub(super) label: Option<String>,
-    /// Whether it can be sent from. An IPv6 address cannot while the kernel looks for duplicates (RFC 4862 §5.4), nor if
-    /// it has found one.
+    /// Whether it can be sent from. An IPv6 address cannot while the kernel looks for duplicates (RFC 4862 §5.4), nor
+    /// if it has found one.
     pub(super) is_usable: bool,
     /// Whether the kernel has found that another machine has it, too.
     pub(super) is_duplicate: bool,
@@ -91,6 +95,7 @@ impl Link {
                 .map(|master| (master, info.find(IFLA_INFO_SLAVE_KIND).map(text).unwrap_or_default())),
             // Of a veth, this is the other end, in whatever namespace that is.
             lies_on: attributes.find(IFLA_LINK).and_then(number).filter(|_| LAYERS.contains(&kind.as_str())),
+            layer: layer(&kind, info.find(IFLA_INFO_DATA)),
             state,
             rp_filter: of(libc::AF_INET, IFLA_INET_CONF)
                 .and_then(|conf| number(conf.get(4 * (DEVCONF_RP_FILTER - 1)..)?))
@@ -318,6 +323,23 @@ fn ip(family: u8, bytes: &[u8]) -> Option<IpAddr> {
     }
 }
 
+/// Returns what a link of this kind is, by its own attributes: `IFLA_MACVLAN_MODE` is a number of 32 bits,
+/// `IFLA_IPVLAN_MODE` of 16.
+fn layer(kind: &str, data: Option<&[u8]>) -> Option<Layer> {
+    let mode = Attributes::within(data?).find(IFLA_LAYER_MODE)?;
+    match (kind, *mode.first()?) {
+        ("macvlan" | "macvtap", 1) => Some(Layer::MacvlanPrivate),
+        ("macvlan" | "macvtap", 2) => Some(Layer::MacvlanVepa),
+        ("macvlan" | "macvtap", 4) => Some(Layer::MacvlanBridge),
+        ("macvlan" | "macvtap", 8) => Some(Layer::MacvlanPassthru),
+        ("macvlan" | "macvtap", 16) => Some(Layer::MacvlanSource),
+        ("ipvlan", 0) => Some(Layer::IpvlanL2),
+        ("ipvlan", 1) => Some(Layer::IpvlanL3),
+        ("ipvlan", 2) => Some(Layer::IpvlanL3s),
+        _ => None,
+    }
+}
+
 /// Returns a name without the zero at its end.
 fn text(name: &[u8]) -> String {
     String::from_utf8_lossy(name.split(|&byte| byte == 0).next().unwrap_or(&[])).into_owned()
@@ -345,6 +367,9 @@ const IFLA_LINK: u16 = 5;
 const IFLA_MASTER: u16 = 10;
 const IFLA_LINKINFO: u16 = 18;
 const IFLA_INFO_KIND: u16 = 1;
+const IFLA_INFO_DATA: u16 = 2;
+/// `IFLA_MACVLAN_MODE` and `IFLA_IPVLAN_MODE`.
+const IFLA_LAYER_MODE: u16 = 1;
 const IFLA_INFO_SLAVE_KIND: u16 = 4;
 const IFLA_AF_SPEC: u16 = 26;
 const IFLA_INET_CONF: u16 = 1;
@@ -396,6 +421,19 @@ mod tests {
         let long = "x".repeat(300);
         for name in ["", "none-such", "eth0:1", "a\0b", "name-of-sixteen!", &long, "\u{1b}[2J", "eth/0"] {
             assert_eq!(by_name(name).expect("an answer"), None, "{name:?}");
+        }
+    }
+
+    #[test]
+    fn a_layer_is_known_by_its_kind_and_its_mode() {
+        let macvlan = [8, 0, 1, 0, 2, 0, 0, 0];
+        let ipvlan = [6, 0, 1, 0, 1, 0, 0, 0];
+        assert_eq!(layer("macvlan", Some(&macvlan)), Some(Layer::MacvlanVepa));
+        assert_eq!(layer("ipvlan", Some(&ipvlan)), Some(Layer::IpvlanL3));
+        for (kind, data) in
+            [("vlan", Some(&macvlan[..])), ("macvlan", None), ("macvlan", Some(&[4, 0, 1, 0]))]
+        {
+            assert_eq!(layer(kind, data), None, "{kind}");
         }
     }
 

@@ -9,6 +9,7 @@ pub mod multicast;
 mod netlink;
 mod options;
 pub mod path;
+pub mod queriers;
 mod refusals;
 pub mod reverse_path;
 mod socket;

@@ -7,8 +7,8 @@ use crate::limits::COUNTERS_MAX;
 use crate::wire::Counter;
 
 crate::named_enum! {
-    /// One number of a host. Those up to [`Gauge::SocketDrops`], but for [`Gauge::JoinedAgain`], say how far a counter of
-    /// the kernel has risen since the snapshot; the others say how things are.
+    /// One number of a host. Those up to [`Gauge::LowerDropped`], but for [`Gauge::JoinedAgain`], say how far a counter
+    /// of the kernel has risen since the snapshot; the others say how things are.
     pub enum Gauge: u8 {
         /// Multicast packets that the driver counted.
         NicMulticast = 1 => "nic_multicast",
@@ -34,6 +34,8 @@ crate::named_enum! {
         UdpBufferErrors = 11 => "udp_buffer_errors",
         /// Datagrams that the host's own sockets had no room for.
         SocketDrops = 12 => "socket_drops",
+        /// Packets that the interface below dropped, where this one is a macvlan or ipvlan on it.
+        LowerDropped = 13 => "lower_dropped",
         /// 1 if the driver has ever counted a multicast packet: some never do.
         NicCountsMulticast = 20 => "nic_counts_multicast",
         /// 1 if the kernel has the group on the interface.
@@ -58,6 +60,48 @@ crate::named_enum! {
         Refused = 30 => "refused",
         /// 1 if the host has the train that was asked about, 0 if it does not know it.
         TrainKnown = 31 => "train_known",
+        /// What the interface is, if it is a layer on another one: a [`Layer`].
+        Layer = 32 => "layer",
+        /// Probes of the train that the host has passed on to the group.
+        PassedOn = 33 => "passed_on",
+        /// The lowest index of the probes that came by the group.
+        FirstHeard = 34 => "first_heard",
+        /// The highest one.
+        LastHeard = 35 => "last_heard",
+    }
+}
+
+crate::named_enum! {
+    /// An interface that is a layer on another one, and in which mode.
+    pub enum Layer: u8 {
+        /// Hears nothing of others on the same interface.
+        MacvlanPrivate = 1 => "macvlan, mode private",
+        /// Hears others on the same interface only through a switch that sends back where it came from.
+        MacvlanVepa = 2 => "macvlan, mode vepa",
+        /// Hears others on the same interface.
+        MacvlanBridge = 3 => "macvlan, mode bridge",
+        /// Has the interface below for itself.
+        MacvlanPassthru = 4 => "macvlan, mode passthru",
+        /// Hears listed sources alone.
+        MacvlanSource = 5 => "macvlan, mode source",
+        /// Hears multicast as a host of the network does.
+        IpvlanL2 = 6 => "ipvlan, mode l2",
+        /// Is routed, and hears no multicast.
+        IpvlanL3 = 7 => "ipvlan, mode l3",
+        /// The same, with connection tracking.
+        IpvlanL3s = 8 => "ipvlan, mode l3s",
+    }
+}
+
+impl Layer {
+    /// Whether no multicast comes to an interface in this mode, whatever the network does.
+    pub fn is_without_multicast(self) -> bool {
+        matches!(self, Self::IpvlanL3 | Self::IpvlanL3s)
+    }
+
+    /// Whether hosts on the same interface below are not heard by it, nor hear it, unless a switch sends back.
+    pub fn is_apart(self) -> bool {
+        matches!(self, Self::MacvlanPrivate | Self::MacvlanVepa)
     }
 }
 
@@ -105,6 +149,11 @@ impl Counters {
     /// Returns why the host refuses this sender, if it does.
     pub fn refusal(&self) -> Option<Refusal> {
         u8::try_from(self.get(Gauge::Refused)?).ok().and_then(Refusal::from_byte)
+    }
+
+    /// Returns what layer the host's interface is, if it is one.
+    pub fn layer(&self) -> Option<Layer> {
+        u8::try_from(self.get(Gauge::Layer)?).ok().and_then(Layer::from_byte)
     }
 
     /// Returns the number of milliseconds by which the host's clock is ahead of the sender's; negative if it is behind.

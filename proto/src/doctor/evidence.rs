@@ -1,8 +1,10 @@
 //! What a diagnosis has found out, before anything is concluded from it.
 
-use std::net::SocketAddr;
+use std::collections::BTreeSet;
+use std::net::{IpAddr, SocketAddr};
 
-use super::counters::Counters;
+use super::counters::{Counters, Layer};
+use super::firewall::DropRule;
 use super::train::{TrainPlan, Way};
 use crate::ids::HostName;
 use crate::query::Standing;
@@ -35,10 +37,28 @@ pub struct SenderEvidence {
     pub prefix: Option<u8>,
     /// The sender's public key, as hosts list it.
     pub key: Option<String>,
-    /// Rules of this machine's own firewall that drop answers, as far as they could be read.
-    pub drops_answers: Option<String>,
+    /// The rule of this machine's own firewall that drops answers, as far as the rules could be read.
+    pub drops_answers: Option<DropRule>,
+    /// The addresses from which queries for members of groups came meanwhile; `None` if nobody listened, which takes a
+    /// right.
+    pub queriers: Option<BTreeSet<IpAddr>>,
+    /// What layer the interface is, if it is one.
+    pub layer: Option<Layer>,
+    /// The bond that the interface is, if it is one that sends a flow through one of its members.
+    pub bond: Option<Bond>,
+    /// The rate up to which the path was tried, in bits per second.
+    pub rate: Option<u64>,
     /// Bytes of the send buffer that was granted, and that was asked for, where these differ.
     pub short_buffer: Option<(u64, u64)>,
+}
+
+/// An interface that is made of several.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Bond {
+    /// The number of interfaces that it is made of.
+    pub members: usize,
+    /// What one of them carries, in bits per second.
+    pub member_bits: u64,
 }
 
 /// What was found out about one host.
@@ -54,7 +74,8 @@ pub struct HostEvidence {
     pub reason: Option<String>,
     /// Its address, as it was given or as it answered.
     pub address: Option<SocketAddr>,
-    /// The name of the interface through which this machine reaches that address, if that is another one than the group's.
+    /// The name of the interface through which this machine reaches that address, if that is another one than the
+    /// group's.
     pub reached_through: Option<String>,
     /// Whether it answered before it was asked at its own address.
     pub answered_the_group: bool,
@@ -66,6 +87,8 @@ pub struct HostEvidence {
     pub first: Option<Trial>,
     /// A train after the host has left the group and joined it again.
     pub again: Option<Trial>,
+    /// What came of probes that hosts passed on to the group, if the host was asked about such.
+    pub passing: Option<Passing>,
     /// A train that went by both ways at the same pace.
     pub control: Option<Trial>,
     /// Trains at higher and higher rates, each with its bits per second.
@@ -86,6 +109,15 @@ pub enum Echo {
     OtherKey,
 }
 
+/// What a host has to do with probes that hosts of its network have passed on to the group.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Passing {
+    /// How many it has passed on, if it was asked to.
+    pub passed_on: Option<u64>,
+    /// The hosts whose probes it heard by the group: the first and the last, in the order of their names.
+    pub heard: BTreeSet<HostName>,
+}
+
 /// A train, and what a host reports of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Trial {
@@ -98,8 +130,8 @@ pub struct Trial {
 }
 
 impl Trial {
-    /// Returns how many probes came by a way, and how many were sent. Probes longer than the shortest are no part of it:
-    /// the path may not carry them.
+    /// Returns how many probes came by a way, and how many were sent. Probes longer than the shortest are no part of
+    /// it: the path may not carry them.
     pub fn heard(&self, way: Way) -> Heard {
         let plan = match way {
             Way::Group => &self.by_group,
@@ -107,6 +139,13 @@ impl Trial {
         };
         let shortest = plan.lengths().first().copied().unwrap_or(0);
         Heard { came: self.counters.tally.of_length(way, shortest), sent: plan.of_length(shortest) }
+    }
+
+    /// Returns how many probes that were sent to the group in batches came; `None` if none were.
+    pub fn heard_in_batches(&self) -> Option<Heard> {
+        let bytes = self.by_group.batch_bytes()?;
+        let came = self.counters.tally.of_length(Way::Group, bytes);
+        Some(Heard { came, sent: self.by_group.of_length(bytes) })
     }
 }
 
@@ -146,6 +185,7 @@ impl HostEvidence {
             at_start: None,
             first: None,
             again: None,
+            passing: None,
             control: None,
             rates: Vec::new(),
         }

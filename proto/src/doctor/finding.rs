@@ -47,6 +47,8 @@ crate::named_enum! {
         NoQuerier => "M01",
         /// The same with IPv6.
         NoMldQuerier => "M22",
+        /// Somebody asks for members, and switches forget them all the same.
+        OddQuerier => "M02",
         /// Hosts behind a router, which the group does not reach.
         Routed => "M14",
         /// Reports of membership do not reach the switch.
@@ -69,10 +71,14 @@ crate::named_enum! {
         Unreached => "M35",
         /// A host answers in part only.
         PartialAnswer => "M36",
+        /// No multicast comes through the interface on which a host's own is a layer.
+        Layer => "M21",
         /// The kernel does not have the group on the interface.
         NotJoined => "M20",
         /// Long packets do not arrive.
         Mtu => "M13",
+        /// Datagrams that leave in batches are lost, and those that leave alone are not.
+        Offload => "M32",
         /// Multicast is lost where unicast is not: a limit on multicast.
         StormControl => "M11",
         /// The ring of the interface has no room.
@@ -83,6 +89,8 @@ crate::named_enum! {
         Lossy => "M26",
         /// The kernel speaks an old IGMP, which has no sources.
         IgmpVersion => "M19",
+        /// One member of a bond carries less than the rate.
+        Bond => "M18",
         /// A receive buffer is smaller than wanted.
         Buffer => "M15",
     }
@@ -98,6 +106,7 @@ impl FindingId {
             Self::WrongInterface => "another interface leads there",
             Self::NoQuerier => "no IGMP querier",
             Self::NoMldQuerier => "no MLD querier",
+            Self::OddQuerier => "a querier that keeps no members",
             Self::Routed => "behind a router",
             Self::Igmp => "membership reports are dropped",
             Self::ReversePath => "rp_filter drops the sender",
@@ -109,13 +118,16 @@ impl FindingId {
             Self::OtherVersion => "another version",
             Self::Unreached => "not reached by any way",
             Self::PartialAnswer => "no whole answer",
+            Self::Layer => "a macvlan or ipvlan without multicast",
             Self::NotJoined => "the group is not joined",
             Self::Mtu => "long packets do not arrive",
+            Self::Offload => "batches do not arrive",
             Self::StormControl => "multicast is limited on the way",
             Self::Ring => "the interface drops packets",
             Self::Softnet => "the kernel drops packets",
             Self::Lossy => "packets are lost both ways",
             Self::IgmpVersion => "IGMP is too old for a source",
+            Self::Bond => "one member of a bond carries the group",
             Self::Buffer => "a small socket buffer",
         }
     }

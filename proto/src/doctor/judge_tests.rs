@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use super::*;
 use crate::ids::HostName;
 use crate::query::Standing;
+use crate::ranges::fold;
 
 #[test]
 fn a_sound_host_has_no_finding_by_whatever_way_it_was_found() {
@@ -188,8 +189,88 @@ fn when_all_hosts_live_and_none_is_heard_it_is_the_senders_firewall() {
     let late = HostEvidence { answered_the_group: false, ..sound(1) };
     assert_one(&evidence(vec![late]), "M06", "udp dport 40000 accept");
     let mut knows = evidence(vec![silent(1)]);
-    knows.sender.drops_answers = Some("udp drop".to_owned());
-    assert_one(&knows, "M06", "udp dport 40000 accept");
+    knows.sender.drops_answers = Some(drop_rule());
+    assert_one(&knows, "M06", "nft insert rule inet wall in udp dport 40000 accept");
+    let text = &findings(&knows)[0].evidence;
+    assert!(text.contains("chain in of table inet wall"), "{text}");
+}
+
+#[test]
+fn a_rule_here_that_drops_something_is_no_fault_where_answers_come() {
+    let silent = HostEvidence { echo: Echo::Silent, ..unheard(1) };
+    let mut evidence = evidence(vec![silent, sound(2)]);
+    evidence.sender.drops_answers = Some(drop_rule());
+    assert_one(&evidence, "M04", "udp dport 7167 accept");
+}
+
+#[test]
+fn a_querier_that_was_heard_is_named_in_place_of_none() {
+    let forgotten = |number| HostEvidence { again: Some(trial(198, 0)), ..deaf(number) };
+    let mut all = evidence(vec![forgotten(1), forgotten(2)]);
+    all.sender.queriers = Some([[10, 0, 0, 66].into()].into());
+    assert_one(&all, "M02", "lower address");
+    assert!(findings(&all)[0].evidence.contains("10.0.0.66"));
+    all.hosts.push(sound(3));
+    let found = findings(&all);
+    assert_eq!(ids(&found), ["M05 compute-[1-2]"], "the switch remembers those that answer");
+    all.sender.queriers = Some([].into());
+    assert_eq!(ids(&findings(&all)), ["M01 compute-[1-2]"], "nobody asks");
+}
+
+#[test]
+fn a_layer_that_takes_in_no_multicast_or_too_little_is_named_with_its_mode() {
+    let layered = |layer: Layer, dropped| {
+        let mut host = HostEvidence { again: Some(trial(0, 0)), ..deaf(1) };
+        let counters = &mut host.first.as_mut().expect("a trial").counters;
+        counters.set(Gauge::Layer, layer as u64);
+        counters.set(Gauge::LowerDropped, dropped);
+        evidence(vec![host])
+    };
+    assert_one(&layered(Layer::IpvlanL3, 0), "M21", "mode l2");
+    assert_one(&layered(Layer::MacvlanBridge, 200), "M21", "bcqueuelen");
+    assert_one(&layered(Layer::MacvlanBridge, 0), "M27", "--reach unicast");
+    let lossy = with_first(1, |first| {
+        *first = trial(100, 20);
+        first.counters.set(Gauge::Layer, Layer::MacvlanVepa as u64);
+        first.counters.set(Gauge::LowerDropped, 100);
+    });
+    assert_one(&evidence(vec![lossy]), "M21", "bcqueuelen");
+}
+
+#[test]
+fn a_host_that_is_not_reached_may_be_beside_this_machine_on_one_interface() {
+    let mut evidence = evidence(vec![unheard(1), sound(2)]);
+    evidence.sender.layer = Some(Layer::MacvlanVepa);
+    assert_one(&evidence, "M35", "macvlan mode bridge");
+    evidence.sender.layer = Some(Layer::MacvlanBridge);
+    let found = findings(&evidence);
+    assert!(found[0].mends.iter().all(|mend| !mend.command.contains("macvlan")), "{found:#?}");
+}
+
+#[test]
+fn batches_that_are_lost_as_a_whole_are_no_storm_control() {
+    let batched = |alone: u32, in_batches: u32| {
+        let plan = TrainPlan::default().with(200, 100, 1).with_batches(48, 400, 1, 16);
+        let mut first = trial(alone, 20);
+        first.by_group = plan;
+        first.counters.tally.put(Bucket { way: Way::Group, ttl: 1, bytes: 400, count: in_batches });
+        evidence(vec![HostEvidence { first: Some(first), ..sound(1) }])
+    };
+    assert_one(&batched(200, 0), "M32", "--no-offload");
+    assert_one(&batched(200, 16), "M32", "ethtool -K eth0");
+    assert_eq!(findings(&batched(200, 48)), []);
+    assert_eq!(findings(&batched(200, 32)), [], "one of three may be bad luck");
+}
+
+#[test]
+fn a_rate_that_one_member_of_a_bond_does_not_carry_is_found() {
+    let mut evidence = evidence(vec![sound(1)]);
+    evidence.sender.bond = Some(Bond { members: 2, member_bits: 10_000_000_000 });
+    assert_eq!(findings(&evidence), [], "no rate was asked for");
+    evidence.sender.rate = Some(10_000_000_000);
+    assert_eq!(findings(&evidence), []);
+    evidence.sender.rate = Some(15_000_000_000);
+    assert_one(&evidence, "M18", "--rate 10000mbit");
 }
 
 #[test]
@@ -241,6 +322,14 @@ fn two_faults_are_both_found_on_one_host_and_on_two_and_like_ones_are_one_row() 
     let found = findings(&evidence(vec![twice, forgotten(2), forgotten(3), forgotten(4), silent]));
     let expected = ["M01 compute-[2-4]", "M24 compute-1", "M28 compute-9", "M15 compute-1"];
     assert_eq!(ids(&found), expected);
+}
+
+fn drop_rule() -> DropRule {
+    DropRule {
+        id: FindingId::Firewall,
+        evidence: "chain in of table inet wall (input) has the rule: udp drop".to_owned(),
+        mend: "nft insert rule inet wall in udp dport 40000 accept".to_owned(),
+    }
 }
 
 /// Returns a host that hears everything.
@@ -323,7 +412,7 @@ fn evidence(hosts: Vec<HostEvidence>) -> Evidence {
 
 /// Returns each finding as its id and its hosts.
 fn ids(found: &[Finding]) -> Vec<String> {
-    found.iter().map(|finding| format!("{} {}", finding.id, folded(&finding.hosts))).collect()
+    found.iter().map(|finding| format!("{} {}", finding.id, fold(&finding.hosts))).collect()
 }
 
 #[track_caller]

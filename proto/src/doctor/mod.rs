@@ -10,27 +10,36 @@
 //!    |   <--- Answer: how far the counters rose, the train -       '
 //!    |
 //! Evidence --> judge --> Finding: id, hosts, evidence, the command that mends it
+//!          '-> islands: networks that this machine's multicast does not reach, and who hears whom there
 //! ```
 //!
 //! [`Examiner`] is a machine as the others are, made of queries and trains one after the other. [`findings`] is a
 //! function of what it has found. `docs/doctor.md` explains each finding to an operator.
 
+mod answered;
+mod around;
+mod asking;
 mod counters;
 mod evidence;
 mod examiner;
-#[cfg(test)]
-mod examiner_tests;
+mod fault;
 mod finding;
-mod fold;
+mod firewall;
+pub mod igmp;
+mod islands;
 mod judge;
 #[cfg(test)]
 mod judge_tests;
+mod plans;
+mod sending;
 mod train;
+mod unanswered;
 
-pub use counters::{Counters, Gauge, Refusal};
-pub use evidence::{Echo, Evidence, Heard, HostEvidence, SenderEvidence, Trial};
+pub use counters::{Counters, Gauge, Layer, Refusal};
+pub use evidence::{Bond, Echo, Evidence, Heard, HostEvidence, Passing, SenderEvidence, Trial};
 pub use examiner::{Examiner, ExaminerConfig, Extent, Outgoing, Stage};
 pub use finding::{Finding, FindingId, Mend};
-pub use fold::folded;
+pub use firewall::{DropRule, drop_rules};
+pub use islands::{Island, Member, islands};
 pub use judge::findings;
-pub use train::{Bucket, Tally, TrainPlan, Way};
+pub use train::{Bucket, PlannedProbe, Tally, TrainPlan, Way};

@@ -82,10 +82,10 @@ impl Tally {
     }
 }
 
-/// Kinds of probes of a train that are told apart: four lengths by two ways.
-pub(super) const BUCKETS_MAX: usize = 8;
+/// Kinds of probes of a train that are told apart: five lengths to the group, and four to a host.
+pub(super) const BUCKETS_MAX: usize = 10;
 
-/// What a train is made of: runs of equal probes, each as (number, UDP payload in bytes, TTL).
+/// What a train is made of: runs of equal probes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct TrainPlan {
     runs: Vec<Run>,
@@ -97,13 +97,33 @@ struct Run {
     count: u16,
     bytes: u16,
     ttl: u8,
+    /// The number of probes that leave with one call; 1 for each alone.
+    batch: u16,
+}
+
+/// One probe of a plan.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PlannedProbe {
+    /// Its UDP payload in bytes.
+    pub bytes: u16,
+    /// Its TTL.
+    pub ttl: u8,
+    /// Whether the probe after it leaves with the same call.
+    pub is_followed: bool,
 }
 
 impl TrainPlan {
-    /// Adds probes.
+    /// Adds `count` probes of `bytes` bytes of UDP payload.
     #[must_use]
-    pub fn with(mut self, count: u16, bytes: u16, ttl: u8) -> Self {
-        self.runs.push(Run { count, bytes, ttl });
+    pub fn with(self, count: u16, bytes: u16, ttl: u8) -> Self {
+        self.with_batches(count, bytes, ttl, 1)
+    }
+
+    /// Adds probes of which `batch` leave with one call, as the datagrams of a push do. They have a length of their
+    /// own.
+    #[must_use]
+    pub fn with_batches(mut self, count: u16, bytes: u16, ttl: u8, batch: u16) -> Self {
+        self.runs.push(Run { count, bytes, ttl, batch });
         self
     }
 
@@ -117,16 +137,22 @@ impl TrainPlan {
         self.runs.iter().map(|run| u64::from(run.count) * u64::from(run.bytes)).sum()
     }
 
-    /// Returns length and TTL of the probe with this index.
-    pub fn probe(&self, index: u16) -> Option<(u16, u8)> {
-        let mut before = 0;
+    /// Returns the probe with this index.
+    pub fn probe(&self, index: u16) -> Option<PlannedProbe> {
+        let mut index = index;
         for run in &self.runs {
-            before += run.count;
-            if index < before {
-                return Some((run.bytes, run.ttl));
+            if index < run.count {
+                let is_followed = index + 1 < run.count && !(index + 1).is_multiple_of(run.batch);
+                return Some(PlannedProbe { bytes: run.bytes, ttl: run.ttl, is_followed });
             }
+            index -= run.count;
         }
         None
+    }
+
+    /// Returns the length of the probes that leave in batches, if there are such.
+    pub fn batch_bytes(&self) -> Option<u16> {
+        self.runs.iter().find(|run| run.batch > 1).map(|run| run.bytes)
     }
 
     /// Returns the number of probes with this length.
@@ -139,9 +165,9 @@ impl TrainPlan {
         self.runs.iter().filter(|run| run.ttl == ttl).map(|run| u32::from(run.count)).sum()
     }
 
-    /// Returns the lengths of the probes, each once, in their order.
+    /// Returns the lengths of the probes that leave alone, each once, ascending.
     pub fn lengths(&self) -> Vec<u16> {
-        let mut all: Vec<u16> = self.runs.iter().map(|run| run.bytes).collect();
+        let mut all: Vec<u16> = self.runs.iter().filter(|run| run.batch == 1).map(|run| run.bytes).collect();
         all.sort_unstable();
         all.dedup();
         all
@@ -176,9 +202,19 @@ mod tests {
     #[test]
     fn a_plan_knows_each_of_its_probes() {
         let plan = TrainPlan::default().with(3, 100, 1).with(2, 548, 1).with(1, 100, 8);
-        let all: Vec<_> = (0..plan.count()).map(|index| plan.probe(index).expect("in the plan")).collect();
+        let probe = |index| plan.probe(index).map(|probe| (probe.bytes, probe.ttl));
+        let all: Vec<_> = (0..plan.count()).map(|index| probe(index).expect("in the plan")).collect();
         assert_eq!(all, [(100, 1), (100, 1), (100, 1), (548, 1), (548, 1), (100, 8)]);
         assert_eq!((plan.probe(6), plan.of_length(100), plan.of_ttl(1)), (None, 4, 5));
         assert_eq!((plan.bytes(), plan.lengths()), (1_496, vec![100, 548]));
+    }
+
+    #[test]
+    fn batches_end_with_their_last_probe_and_have_a_length_of_their_own() {
+        let plan = TrainPlan::default().with(1, 100, 1).with_batches(5, 400, 1, 2).with(1, 548, 1);
+        let followed: Vec<bool> =
+            (0..plan.count()).map(|index| plan.probe(index).expect("in the plan").is_followed).collect();
+        assert_eq!(followed, [false, true, false, true, false, false, false]);
+        assert_eq!((plan.lengths(), plan.batch_bytes(), plan.of_length(400)), (vec![100, 548], Some(400), 5));
     }
 }

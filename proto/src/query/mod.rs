@@ -21,5 +21,7 @@ mod results;
 mod testing;
 
 pub use querier::{Querier, QuerierConfig};
-pub use responder::{Asker, Examination, Lookup, LookupId, Reply, Responder, ResponderConfig, TrainId};
+pub use responder::{
+    Asker, Examination, Lookup, LookupId, Probed, Reply, Responder, ResponderConfig, TrainId,
+};
 pub use results::{HostAnswer, Standing, Tally};

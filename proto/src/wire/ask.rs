@@ -100,6 +100,8 @@ crate::named_enum! {
         JoinAgain = 1 => "join_again",
         /// Report how far the counters have risen, and what came of the train.
         Report = 2 => "report",
+        /// Pass on to the group, with a TTL of 1, what comes of the train to the host's own address.
+        PassOn = 3 => "pass_on",
     }
 }
 

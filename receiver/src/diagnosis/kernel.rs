@@ -4,6 +4,7 @@
 use std::fs;
 use std::net::{Ipv4Addr, Ipv6Addr};
 
+use glancecast_platform::interface::Interface;
 use glancecast_proto::doctor::{Counters, Gauge};
 
 /// Returns the counters of an interface and of the network that it is in, as they are.
@@ -33,6 +34,12 @@ pub(super) fn counters(interface: &str, is_ipv4: bool) -> Counters {
         set(Gauge::UdpBufferErrors, list(&snmp, "Udp6RcvbufErrors"));
     }
     counters
+}
+
+/// Adds the counters of the interface that `interface` is a layer on.
+pub(super) fn add_below(counters: &mut Counters, interface: &Interface) {
+    let dropped = interface.layer().and_then(|_| statistic(&interface.below()?, "rx_dropped"));
+    dropped.into_iter().for_each(|dropped| counters.set(Gauge::LowerDropped, dropped));
 }
 
 /// Notes in `measured` how far each counter has risen.

@@ -1,8 +1,8 @@
 //! This host's part in a diagnosis of the path from a sender: the counters of its network, before and after a train of
-//! probes, and joining the group again.
+//! probes, joining the group again, and passing a few probes on to the group where this host relays.
 //!
-//! Everything is read without rights from `/proc` and `/sys`, some hundred microseconds, by the receive loop itself: it is
-//! asked for a few times a diagnosis, and no more than [`MEASURED_IN_A_SECOND`] times a second.
+//! Everything is read without rights from `/proc` and `/sys`, some hundred microseconds, by the receive loop itself: it
+//! is asked for a few times a diagnosis, and no more than [`MEASURED_IN_A_SECOND`] times a second.
 
 pub(crate) mod kernel;
 
@@ -13,6 +13,7 @@ use std::time::Duration;
 use glancecast_platform::clock::wall;
 use glancecast_platform::interface::Interface;
 use glancecast_platform::reverse_path;
+use glancecast_platform::trains::{Progress, Train};
 use glancecast_platform::transport::Buffer;
 use glancecast_proto::doctor::{Counters, Gauge};
 use glancecast_proto::limits::TRAINS_MAX;
@@ -37,6 +38,8 @@ pub(crate) struct Diagnosis {
 pub(crate) struct OwnCounts {
     /// Datagrams that the host's sockets had no room for, since the start.
     pub(crate) socket_drops: u64,
+    /// Whether this host forwards for senders.
+    pub(crate) can_relay: bool,
 }
 
 impl Diagnosis {
@@ -49,6 +52,9 @@ impl Diagnosis {
         network: &mut Network,
         responder: &mut Responder,
     ) {
+        if let (Step::PassOn, Some(train), true) = (examination.step, examination.train, own.can_relay) {
+            responder.handle_passing_on(train);
+        }
         let measured = if self.may_measure(now) {
             self.measure(now, &examination, own, network)
         } else {
@@ -68,6 +74,7 @@ impl Diagnosis {
         let on = network.on().cloned();
         let risen = on.as_ref().map_or_else(Counters::default, |on| {
             let mut counters = kernel::counters(&on.name, group.is_ipv4());
+            kernel::add_below(&mut counters, on);
             counters.set(Gauge::SocketDrops, own.socket_drops);
             counters
         });
@@ -91,7 +98,7 @@ impl Diagnosis {
                 }
                 self.snapshots.push_back((train, risen));
             }
-            (_, None) => {}
+            (Step::PassOn, _) | (_, None) => {}
         }
         if examination.step == Step::JoinAgain
             && self.join_again(now, network)
@@ -102,8 +109,8 @@ impl Diagnosis {
         measured
     }
 
-    /// Leaves the group and joins it again, unless that was just done: whoever may ask could keep a switch busy. Returns
-    /// whether it did.
+    /// Leaves the group and joins it again, unless that was just done: whoever may ask could keep a switch busy.
+    /// Returns whether it did.
     fn join_again(&mut self, now: Moment, network: &mut Network) -> bool {
         let is_due = self.joined_again.is_none_or(|at| now.since(at) >= JOIN_AGAIN_GAP);
         if is_due {
@@ -112,6 +119,13 @@ impl Diagnosis {
             network.join_again(now);
         }
         is_due
+    }
+
+    /// Sends a probe to the group, and no further than its own network. One that finds no room is lost, as on the way.
+    pub(crate) fn pass_on(datagram: &[u8], network: &mut Network) {
+        let group = network.destination(network.group());
+        let train = Train::of(datagram, datagram.len());
+        let _ = network.forward(&train, &[group], &mut Progress::default());
     }
 
     fn may_measure(&mut self, now: Moment) -> bool {
@@ -130,6 +144,9 @@ fn settings(on: Option<&Interface>, group: SocketAddr, buffer: Buffer) -> Counte
     counters.set(Gauge::BufferWanted, buffer.wanted as u64);
     let Some(on) = on else { return counters };
     counters.set(Gauge::Mtu, on.mtu.into());
+    if let Some(layer) = on.layer() {
+        counters.set(Gauge::Layer, layer as u64);
+    }
     let mut set = |gauge, value: Option<u64>| value.into_iter().for_each(|value| counters.set(gauge, value));
     let ever = kernel::statistic(&on.name, "multicast");
     set(Gauge::NicCountsMulticast, ever.map(|count| u64::from(count > 0)));

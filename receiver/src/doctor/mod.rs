@@ -1,20 +1,19 @@
 //! `glancecastd doctor`: what is wrong with this node's side of the path, as far as the node itself can tell, and the
 //! command that mends it. As root it reads the firewall's rules, too. It sends nothing and changes nothing.
 
-mod firewall;
-
 use std::fs;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
-use std::process::{Command, ExitCode};
+use std::process::ExitCode;
 
 use clap::Parser;
 use glancecast_platform::cli;
+use glancecast_platform::firewall::{self, NoRules};
 use glancecast_platform::interface::Interface;
 use glancecast_platform::links::LinkState;
 use glancecast_platform::multicast::Group;
 use glancecast_platform::reverse_path::StrictSources;
-use glancecast_proto::doctor::FindingId;
+use glancecast_proto::doctor::{DropRule, FindingId, drop_rules};
 use glancecast_proto::wire::printable;
 use serde::{Deserialize, Serialize};
 
@@ -252,14 +251,17 @@ fn socket_drops(table: &str, port: u16) -> u64 {
 
 /// Returns what the rules of nftables drop; nothing where they cannot be read, which takes root.
 fn of_firewall(place: &Place) -> Vec<Fault> {
-    let listed = Command::new("nft").args(["list", "ruleset"]).output();
-    let Ok(listed) = listed else { return Vec::new() };
-    if !listed.status.success() {
-        cli::tell("the rules of the firewall were not looked at: nft list ruleset takes root");
-        return Vec::new();
+    match firewall::rules() {
+        Ok(rules) => {
+            let drops = drop_rules(&rules, place.group.addr().port(), Some(place.group.addr().ip()));
+            drops.into_iter().map(|DropRule { id, evidence, mend }| Fault::new(id, evidence, mend)).collect()
+        }
+        Err(NoRules::NoProgram) => Vec::new(),
+        Err(refused @ NoRules::Refused) => {
+            cli::tell(&format!("the rules of the firewall were not looked at: {refused}"));
+            Vec::new()
+        }
     }
-    let rules = String::from_utf8_lossy(&listed.stdout);
-    firewall::drops(&rules, place.group.addr().port(), place.group.addr().ip())
 }
 
 /// The file that the unit names.

@@ -9,7 +9,7 @@ use glancecast_proto::doctor::Stage;
 use super::args::DoctorArgs;
 use super::follow::Signals;
 use super::{Failure, block_on, print};
-use crate::output::{doctor_report, json, notices};
+use crate::output::{doctor_report, json, notices, terminal};
 
 /// Runs the diagnosis and prints the result.
 pub(super) fn run(args: DoctorArgs) -> Result<u8, Failure> {
@@ -17,7 +17,8 @@ pub(super) fn run(args: DoctorArgs) -> Result<u8, Failure> {
 }
 
 async fn examine(args: DoctorArgs) -> Result<u8, Failure> {
-    let json = args.output.json;
+    let (json, racks_file) = (args.output.json, args.racks_file());
+    racks_file.as_ref().map_or(Ok(()), super::racks_file::RacksFile::check)?;
     let mut signals = Signals::listen()?;
     let request = args.request()?;
     let mut run = signals.or(request.start()).await?;
@@ -36,7 +37,10 @@ async fn examine(args: DoctorArgs) -> Result<u8, Failure> {
     let result = run.finish()?;
     match json {
         true => print(&json::line(&doctor_report::Report::new(&result)))?,
-        false => print(&doctor_report::table(&result))?,
+        false => print(&doctor_report::table(&result, terminal::output_room()))?,
+    }
+    if let Some(racks_file) = racks_file {
+        cli::tell(&racks_file.write(&result)?);
     }
     Ok(result.exit_code())
 }

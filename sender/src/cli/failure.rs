@@ -7,6 +7,7 @@ use glancecast_proto::wire::printable;
 use serde::Serialize;
 
 use super::follow::Caught;
+use super::racks_file::RacksFileError;
 use super::{keygen, print_outcome, remove};
 use crate::output::json;
 use crate::request::{ErrorKind, RequestError};
@@ -18,6 +19,8 @@ pub(super) enum Failure {
     Request(#[from] RequestError),
     #[error(transparent)]
     Keys(#[from] keygen::KeysError),
+    #[error(transparent)]
+    RacksFile(#[from] RacksFileError),
     #[error("interrupted before anything was sent")]
     Interrupted(Caught),
     #[error("nothing was removed: {0}")]
@@ -39,13 +42,16 @@ pub(super) enum Failure {
 impl Failure {
     pub(super) fn code(&self) -> u8 {
         match self {
-            Self::Keys(_) => cli::EXIT_USAGE,
+            Self::Keys(_) | Self::RacksFile(RacksFileError::Exists { .. }) => cli::EXIT_USAGE,
             Self::Request(error) if error.kind() == ErrorKind::Usage => cli::EXIT_USAGE,
             Self::Interrupted(caught) | Self::RekeyInterrupted(caught) => caught.exit_code(),
             Self::NotRemoved(remove::NOBODY_TO_ASK) => cli::EXIT_USAGE,
-            Self::NotRemoved(_) | Self::Request(_) | Self::Taken(_) | Self::Output(_) | Self::System(_) => {
-                cli::EXIT_FAILED
-            }
+            Self::NotRemoved(_)
+            | Self::Request(_)
+            | Self::RacksFile(RacksFileError::Write { .. })
+            | Self::Taken(_)
+            | Self::Output(_)
+            | Self::System(_) => cli::EXIT_FAILED,
         }
     }
 

@@ -9,6 +9,7 @@ mod forget;
 mod images;
 mod keygen;
 mod query;
+pub(crate) mod racks_file;
 mod rekey;
 mod remove;
 mod send;

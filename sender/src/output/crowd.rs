@@ -11,12 +11,12 @@ use std::collections::BTreeMap;
 use std::fmt::Write;
 
 use glancecast_proto::ids::HostName;
+use glancecast_proto::ranges::fold_items;
 use glancecast_proto::wire::printable;
 use serde::Serialize;
 
 use super::columns::Room;
 use super::width::{cut, width, wrap};
-use crate::hosts::ranges::fold_items;
 
 /// The number of hosts above which they have no row each.
 pub(crate) const ROWS_MAX: usize = 50;

@@ -1,24 +1,30 @@
 //! What a diagnosis has found, for people and for scripts. docs/json.md describes the fields.
 
-use std::fmt::Write;
+use std::collections::BTreeSet;
 
-use glancecast_proto::doctor::{Finding, Gauge, HostEvidence, Mend, Stage, Trial, Way, folded};
+use glancecast_proto::doctor::{Finding, Gauge, HostEvidence, Island, Member, Mend, Stage, Trial, Way};
 use glancecast_proto::ids::HostName;
 use glancecast_proto::query::Standing;
+use glancecast_proto::ranges::fold;
 use glancecast_proto::wire::printable;
 use serde::Serialize;
 
-use super::seconds;
+use super::columns::Room;
+use super::width::wrap;
+use super::{SCHEMA, seconds};
 use crate::request::{DoctorResult, DoctorRun};
 
 /// Returns what a diagnosis will send, before it does.
 pub(crate) fn announcement(run: &DoctorRun) -> String {
     let (datagrams, bytes) = run.bounds;
+    let whom = match run.are_counted {
+        true => format!("to {} and the group", hosts(run.bounds_hosts as usize)),
+        false => format!("if no more than {} answer", hosts(run.bounds_hosts as usize)),
+    };
+    let megabytes = bytes as f64 / 1e6;
     format!(
-        "examines the path from {}: at most {datagrams} datagrams, {:.1} MB, to {} hosts and the group",
-        run.interface,
-        bytes as f64 / 1e6,
-        run.bounds_hosts
+        "examines the path from {}: at most {datagrams} datagrams, {megabytes:.1} MB, {whom}",
+        run.interface
     )
 }
 
@@ -28,27 +34,33 @@ pub(crate) fn stage(stage: Stage) -> Option<String> {
         Stage::Reach => "asks who is there".to_owned(),
         Stage::Ladder => "sends probes to the group and to each host".to_owned(),
         Stage::JoinAgain => "has the hosts that hear nothing join the group again".to_owned(),
+        Stage::Islands => {
+            "has a host of each network that the group does not reach send to the group there".to_owned()
+        }
         Stage::Control => "sends probes by both ways to hosts that lose some".to_owned(),
         Stage::Rate(rate) => format!("sends probes at {} Mbit/s", rate / 1_000_000),
         Stage::Done => return None,
     })
 }
 
-/// Returns a paragraph for each finding, and what is well.
-pub(crate) fn table(result: &DoctorResult) -> String {
-    let mut text = String::new();
+/// Returns a paragraph for each finding, and what is well. On a terminal lines are broken at its width; of many
+/// findings only the first mend of each is shown, so that all of them fit a screen.
+pub(crate) fn table(result: &DoctorResult, room: Room) -> String {
+    let mut lines = Lines { text: String::new(), room };
+    let mends = match room {
+        Room::Columns(_) if result.findings.len() > FINDINGS_IN_FULL => 1,
+        Room::Columns(_) | Room::Unbounded => usize::MAX,
+    };
     for finding in &result.findings {
-        write_finding(&mut text, finding);
+        lines.add_finding(finding, mends);
     }
-    let sick =
-        |host: &&HostEvidence| result.findings.iter().any(|finding| finding.hosts.contains(&host.name));
-    let (sick, well): (Vec<_>, Vec<_>) = result.evidence.hosts.iter().partition(|host| sick(host));
+    let sick: BTreeSet<&HostName> = result.findings.iter().flat_map(|finding| &finding.hosts).collect();
+    let well: Vec<&HostEvidence> =
+        result.evidence.hosts.iter().filter(|host| !sick.contains(&host.name)).collect();
     if !well.is_empty() {
-        let _ =
-            writeln!(text, "{:<5}{}: {}", "ok", hosts(well.len()), shown(well.iter().map(|host| &host.name)));
-        if let Some(summary) = summary(&well) {
-            let _ = writeln!(text, "     {summary}");
-        }
+        let names = shown(well.iter().map(|host| &host.name));
+        lines.add_titled("ok", &format!("{}: {names}", hosts(well.len())));
+        summary(&well).into_iter().for_each(|summary| lines.add(&summary));
     }
     let (datagrams, bytes) = result.evidence.sent;
     let findings = match result.findings.len() {
@@ -56,27 +68,56 @@ pub(crate) fn table(result: &DoctorResult) -> String {
         1 => format!("1 finding on {}", hosts(sick.len())),
         count => format!("{count} findings on {}", hosts(sick.len())),
     };
-    let _ = writeln!(
-        text,
-        "{findings}; {datagrams} datagrams, {:.2} MB sent in {:.1} s",
-        bytes as f64 / 1e6,
-        result.time.as_secs_f64()
-    );
-    text
+    let more = if mends == 1 { "; docs/doctor.md has more, and a pipe gets all" } else { "" };
+    let (megabytes, seconds) = (bytes as f64 / 1e6, result.time.as_secs_f64());
+    let sent = format!("{datagrams} datagrams, {megabytes:.2} MB sent in {seconds:.1} s");
+    lines.add_line(&format!("{findings}; {sent}{more}"), "");
+    lines.text
 }
 
-fn write_finding(text: &mut String, finding: &Finding) {
-    let Finding { id, hosts: names, evidence, mends } = finding;
-    let whom = match names.len() {
-        0 => "this machine".to_owned(),
-        count => format!("{}: {}", hosts(count), shown(names)),
-    };
-    let _ = writeln!(text, "{:<5}{}   {whom}", id.name(), id.title());
-    let _ = writeln!(text, "     {}", printable(evidence));
-    for Mend { place, command } in mends {
-        let _ = writeln!(text, "     {place}: {}", printable(command));
+/// Lines that fit the room.
+struct Lines {
+    text: String,
+    room: Room,
+}
+
+impl Lines {
+    fn add_finding(&mut self, finding: &Finding, mends: usize) {
+        let Finding { id, hosts: names, evidence, mends: all } = finding;
+        let whom = match names.len() {
+            0 => "this machine".to_owned(),
+            count => format!("{}: {}", hosts(count), shown(names)),
+        };
+        self.add_titled(id.name(), &format!("{}   {whom}", id.title()));
+        self.add(&printable(evidence));
+        for Mend { place, command } in all.iter().take(mends) {
+            self.add(&format!("{place}: {}", printable(command)));
+        }
+        if mends > 1 {
+            self.add(&id.anchor());
+        }
     }
-    let _ = writeln!(text, "     {}", id.anchor());
+
+    fn add_titled(&mut self, title: &str, line: &str) {
+        self.add_line(line, &format!("{title:<5}"));
+    }
+
+    fn add(&mut self, line: &str) {
+        self.add_line(line, INDENT);
+    }
+
+    /// Adds a line after `first`. The rest of one that is too long goes below it.
+    fn add_line(&mut self, line: &str, first: &str) {
+        let parts = match self.room {
+            Room::Columns(columns) => wrap(line, columns.saturating_sub(INDENT.len())),
+            Room::Unbounded => vec![line.to_owned()],
+        };
+        for (at, part) in parts.iter().enumerate() {
+            self.text.push_str(if at == 0 { first } else { INDENT });
+            self.text.push_str(part);
+            self.text.push('\n');
+        }
+    }
 }
 
 fn hosts(count: usize) -> String {
@@ -85,7 +126,7 @@ fn hosts(count: usize) -> String {
 
 /// Returns folded names, cut to a few lines of a terminal.
 fn shown<'a>(names: impl IntoIterator<Item = &'a HostName>) -> String {
-    let mut all = folded(names);
+    let mut all = fold(names);
     if all.len() > NAMES_CHARS_MAX {
         all.truncate(all.floor_char_boundary(NAMES_CHARS_MAX));
         all.push_str("...");
@@ -107,11 +148,15 @@ fn summary(well: &[&HostEvidence]) -> Option<String> {
     Some(format!("{} of {} probes of the group came to the worst of them{mtu}", worst.came, worst.sent))
 }
 
-const NAMES_CHARS_MAX: usize = 400;
+const NAMES_CHARS_MAX: usize = 160;
+const INDENT: &str = "     ";
+/// Findings of which all mends are shown on a terminal.
+const FINDINGS_IN_FULL: usize = 2;
 
 /// The JSON report.
 #[derive(Serialize)]
 pub(crate) struct Report<'a> {
+    schema: u32,
     glancecast: &'static str,
     outcome: &'static str,
     exit_code: u8,
@@ -122,6 +167,7 @@ pub(crate) struct Report<'a> {
     sent_datagrams: u64,
     sent_bytes: u64,
     findings: Vec<FindingReport<'a>>,
+    islands: Vec<IslandReport<'a>>,
     hosts: Vec<HostReport<'a>>,
 }
 
@@ -140,6 +186,27 @@ struct FindingReport<'a> {
 struct MendReport<'a> {
     place: &'static str,
     command: &'a str,
+}
+
+/// A network that the group does not reach.
+#[derive(Serialize)]
+struct IslandReport<'a> {
+    network: String,
+    multicast: Option<bool>,
+    relays: Vec<&'a str>,
+    alone: Vec<&'a str>,
+}
+
+impl<'a> IslandReport<'a> {
+    fn new(island: &'a Island) -> Self {
+        let names = |members: &'a [Member]| members.iter().map(|member| member.name.as_str()).collect();
+        Self {
+            network: island.network.to_string(),
+            multicast: island.carries_multicast(),
+            relays: names(&island.relays),
+            alone: names(&island.alone),
+        }
+    }
 }
 
 #[derive(Serialize)]
@@ -166,7 +233,7 @@ impl<'a> Report<'a> {
             id: finding.id.name(),
             title: finding.id.title(),
             hosts: finding.hosts.iter().map(HostName::as_str).collect(),
-            hosts_folded: folded(&finding.hosts),
+            hosts_folded: fold(&finding.hosts),
             evidence: &finding.evidence,
             mends: finding
                 .mends
@@ -176,6 +243,7 @@ impl<'a> Report<'a> {
             docs: finding.id.anchor(),
         };
         Self {
+            schema: SCHEMA,
             glancecast: env!("CARGO_PKG_VERSION"),
             outcome: if result.findings.is_empty() { "sound" } else { "findings" },
             exit_code: result.exit_code(),
@@ -186,6 +254,7 @@ impl<'a> Report<'a> {
             sent_datagrams: result.evidence.sent.0,
             sent_bytes: result.evidence.sent.1,
             findings: result.findings.iter().map(finding).collect(),
+            islands: result.islands.iter().map(IslandReport::new).collect(),
             hosts: result.evidence.hosts.iter().map(HostReport::new).collect(),
         }
     }

@@ -5,11 +5,11 @@ use std::fmt::Write;
 
 use glancecast_proto::ids::HostName;
 use glancecast_proto::query::HostAnswer;
+use glancecast_proto::ranges::fold;
 use glancecast_proto::wire::{Held, printable};
 use indicatif::BinaryBytes;
 
 use super::grid::{Cell, Column, Grid, numbers, words};
-use crate::hosts::ranges::fold;
 use crate::request::QueryResult;
 
 /// The columns of the list.

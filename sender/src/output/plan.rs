@@ -6,6 +6,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use glancecast_platform::cli;
 use glancecast_platform::units::Rate;
+use glancecast_proto::ranges::fold;
 use glancecast_proto::relay::Prefix;
 use glancecast_proto::sender::{Expected, PlanRow, PlanView};
 use glancecast_proto::wire::printable;
@@ -15,7 +16,6 @@ use serde::Serialize;
 use super::columns::{Room, Side, columns};
 use super::preflight::Preflight;
 use super::{dash, seconds};
-use crate::hosts::ranges::fold;
 use crate::request::PushPlan;
 
 /// Returns the plan of a push that is to begin, for people.

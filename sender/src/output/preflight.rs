@@ -5,11 +5,10 @@ use std::fmt::Write;
 
 use glancecast_proto::ids::HostName;
 use glancecast_proto::query::HostAnswer;
+use glancecast_proto::ranges::fold;
 use glancecast_proto::sender::{Expected, SenderConfig};
 use indicatif::BinaryBytes;
 use serde::Serialize;
-
-use crate::hosts::ranges::fold;
 
 /// The hosts of a push by what they answered. The lists are folded ranges.
 #[derive(Debug, Serialize)]

@@ -8,10 +8,11 @@ use std::time::Duration;
 
 use glancecast_platform::batch::Batch;
 use glancecast_platform::clock::Clock;
+use glancecast_platform::downlink::{Downlink, Refusal};
 use glancecast_platform::interface::Interface;
-use glancecast_platform::transport::Downlink;
+use glancecast_platform::queriers::Queriers;
 use glancecast_platform::wake::Sleeper;
-use glancecast_proto::doctor::{Echo, Evidence, Examiner, ExaminerConfig, SenderEvidence, Stage};
+use glancecast_proto::doctor::{Echo, Evidence, Examiner, ExaminerConfig, Extent, SenderEvidence, Stage};
 use glancecast_proto::query::Standing;
 use glancecast_proto::sender::To;
 
@@ -45,9 +46,22 @@ pub fn start(config: ExaminerConfig, downlink: Downlink, sender: SenderEvidence)
     Running::start("doctor", control, waker, move || {
         let clock = Clock::start();
         let ttl = config.ttl;
-        let machine = Examiner::new(clock.now(), config);
-        ExamLoop { machine, downlink, ttl, clock, out: Vec::new(), sleeper, control: shared, error: None }
-            .run(sender)
+        // Most processes may not: then nobody listens, and it is not known who asks.
+        let listens = config.extent == Extent::Whole && downlink.local_addr().is_ipv4();
+        let queriers = listens.then(|| Queriers::listen(downlink.interface()).ok()).flatten();
+        let exam = ExamLoop {
+            machine: Examiner::new(clock.now(), config),
+            downlink,
+            queriers,
+            ttl,
+            clock,
+            out: Vec::new(),
+            batch: Vec::new(),
+            sleeper,
+            control: shared,
+            error: None,
+        };
+        exam.run(sender)
     })
 }
 
@@ -55,10 +69,13 @@ pub fn start(config: ExaminerConfig, downlink: Downlink, sender: SenderEvidence)
 struct ExamLoop {
     machine: Examiner,
     downlink: Downlink,
+    queriers: Option<Queriers>,
     /// The TTL that datagrams to the group leave with at present.
     ttl: u8,
     clock: Clock,
     out: Vec<u8>,
+    /// Datagrams to the group that leave with one call, once the last of them is there.
+    batch: Vec<u8>,
     sleeper: Sleeper,
     control: Control<Stage>,
     error: Option<io::Error>,
@@ -88,6 +105,7 @@ impl ExamLoop {
     }
 
     fn hear(&mut self, batch: &mut Batch) {
+        self.queriers.iter_mut().for_each(Queriers::take);
         for _ in 0..BATCHES_IN_A_ROW {
             match batch.receive(self.downlink.as_fd()) {
                 Ok(0) | Err(_) => break,
@@ -108,13 +126,27 @@ impl ExamLoop {
                 Some(host) => self.downlink.send(&self.out, To::Host(host)),
                 None => {
                     self.set_ttl(outgoing.ttl);
-                    self.downlink.send(&self.out, To::Everyone)
+                    self.say_to_group(outgoing.is_followed)
                 }
             };
             if let Err(refusal) = sent {
                 self.error.get_or_insert(refusal.error);
             }
         }
+    }
+
+    /// Sends what is in `out` to the group: at once, or with those that follow as one batch.
+    fn say_to_group(&mut self, is_followed: bool) -> Result<(), Refusal> {
+        if self.batch.is_empty() && !is_followed {
+            return self.downlink.send(&self.out, To::Everyone);
+        }
+        self.batch.extend_from_slice(&self.out);
+        if is_followed {
+            return Ok(());
+        }
+        let sent = self.downlink.send_batch_of(self.out.len(), &self.batch, To::Everyone);
+        self.batch.clear();
+        sent
     }
 
     fn set_ttl(&mut self, ttl: u8) {
@@ -136,8 +168,16 @@ impl ExamLoop {
             host.standing == Standing::NeverAnswered && host.echo == Echo::None && host.address.is_some()
         });
         echo::listen(interface, &mut silent.take(ECHOES_MAX).collect::<Vec<_>>());
+        let queriers = self.queriers.map(|mut queriers| {
+            queriers.take();
+            queriers.heard().clone()
+        });
         Examined {
-            evidence: Evidence { sender, hosts, sent: self.machine.sent() },
+            evidence: Evidence {
+                sender: SenderEvidence { queriers, ..sender },
+                hosts,
+                sent: self.machine.sent(),
+            },
             strangers: self.machine.strangers(),
             time: self.clock.now().since(glancecast_proto::time::Moment::default()),
             error: self.error,

@@ -1,18 +1,20 @@
 //! The request for a diagnosis of the path to the hosts, and how it runs.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
 
 use glancecast_platform::cli;
 use glancecast_platform::clock::wall;
+use glancecast_platform::firewall;
 use glancecast_platform::interface::Interface;
 use glancecast_platform::multicast::Group;
 use glancecast_platform::random;
 use glancecast_platform::units::Rate;
 use glancecast_proto::doctor::{
-    self, Echo, Evidence, ExaminerConfig, Extent, Finding, FindingId, HostEvidence, Mend, SenderEvidence,
+    self, DropRule, Echo, Evidence, ExaminerConfig, Extent, Finding, FindingId, HostEvidence, Island, Member,
+    Mend, SenderEvidence,
 };
 use glancecast_proto::ids::HostName;
 use glancecast_proto::known::KnownHosts;
@@ -25,7 +27,9 @@ use glancecast_proto::sign::SigningKey;
 
 use super::query::answer_bytes_max;
 use super::reach::Surroundings;
-use super::{KeySource, KnownHostsOptions, Network, ReachOptions, RequestError, Signing, Targets};
+use super::{
+    HostAddress, KeySource, KnownHostsOptions, Network, Rack, ReachOptions, RequestError, Signing, Targets,
+};
 use crate::openstack::{Cloud, CloudChoice};
 use crate::pipeline::doctor::{self as pipeline, Examined, RunningExam};
 
@@ -58,6 +62,8 @@ pub struct DoctorRun {
     pub bounds: (u64, u64),
     /// The number of hosts for which the bounds hold.
     pub bounds_hosts: u32,
+    /// Whether that is the number of hosts that are expected; else it is not known how many there are.
+    pub(crate) are_counted: bool,
     /// What the operator should know about the chosen hosts.
     pub(crate) notice: Option<String>,
     /// The thread, with its progress and a way to stop it.
@@ -71,6 +77,8 @@ pub struct DoctorResult {
     pub findings: Vec<Finding>,
     /// What they follow from.
     pub evidence: Evidence,
+    /// The networks that the group does not reach, of hosts that it would have to reach by a router or not at all.
+    pub islands: Vec<Island>,
     /// The time that it took.
     pub time: Duration,
 }
@@ -116,9 +124,10 @@ impl DoctorRequest {
             Expected::Count(count) => *count,
             Expected::Anyone => ASSUMED_HOSTS,
         };
+        let are_counted = config.expected != Expected::Anyone;
         let bounds = config.bounds(bounds_hosts);
         let running = bench.start_with(config)?;
-        Ok(DoctorRun { interface, bounds, bounds_hosts, notice, running })
+        Ok(DoctorRun { interface, bounds, bounds_hosts, are_counted, notice, running })
     }
 }
 
@@ -184,7 +193,11 @@ impl Bench<'_> {
             ttl: config.ttl,
             prefix: self.interface.prefix(),
             key: self.signer.map(|key| key.public().to_string()),
-            drops_answers: None,
+            drops_answers: drops_answers(reply_to.port()),
+            queriers: None,
+            layer: self.interface.layer(),
+            bond: self.interface.bond(),
+            rate: config.rates.last().copied(),
             short_buffer: send.is_short().then_some((send.bytes as u64, send.wanted as u64)),
         };
         let config = ExaminerConfig { reply_to, ..config };
@@ -232,13 +245,50 @@ impl DoctorResult {
             });
             findings.sort_by_key(|finding| finding.id);
         }
-        Ok(Self { findings, evidence, time })
+        let islands = islands(&findings, &evidence);
+        Ok(Self { findings, evidence, islands, time })
+    }
+
+    /// Returns the racks that the islands are, as a push takes them. An island on which no host may relay is none.
+    pub(crate) fn racks(&self) -> Vec<Rack> {
+        let port = self.evidence.sender.group.map_or(0, |group| group.port());
+        let addresses = |members: &[Member]| -> Vec<HostAddress> {
+            members.iter().map(|member| HostAddress::of(member.address, port)).collect()
+        };
+        let islands = self.islands.iter().filter(|island| !island.relays.is_empty());
+        let rack = |island: &Island| Rack {
+            name: island.network.to_string(),
+            relays: addresses(&island.relays),
+            uplink: None,
+            multicast: island.carries_multicast() != Some(false),
+            unicast: addresses(&island.alone),
+        };
+        islands.map(rack).collect()
     }
 
     /// Returns the exit code.
     pub fn exit_code(&self) -> u8 {
         if self.findings.is_empty() { cli::EXIT_OK } else { cli::EXIT_INCOMPLETE }
     }
+}
+
+/// Returns the islands of hosts that are behind a router, or in a network without multicast. A host that is deaf for a
+/// reason of its own is not one that a relay would help.
+fn islands(findings: &[Finding], evidence: &Evidence) -> Vec<Island> {
+    let is_of_network = |finding: &&Finding| matches!(finding.id, FindingId::Routed | FindingId::NoMulticast);
+    let apart: BTreeSet<&HostName> =
+        findings.iter().filter(is_of_network).flat_map(|finding| &finding.hosts).collect();
+    let hosts: Vec<HostEvidence> =
+        evidence.hosts.iter().filter(|host| apart.contains(&host.name)).cloned().collect();
+    doctor::islands(&hosts)
+}
+
+/// Returns the rule of this machine's firewall that drops answers to the port; `None` if there is none, or the rules
+/// cannot be read, which takes root.
+fn drops_answers(port: u16) -> Option<DropRule> {
+    let rules = firewall::rules().inspect_err(|error| tracing::debug!("{error}")).ok()?;
+    let is_of_port = |rule: &DropRule| rule.id == FindingId::Firewall;
+    doctor::drop_rules(&rules, port, None).into_iter().find(is_of_port)
 }
 
 /// Returns the UDP payload of the longest datagram that the interface takes.

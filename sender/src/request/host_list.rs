@@ -14,10 +14,9 @@ use std::str::FromStr;
 
 use glancecast_proto::ids::HostName;
 use glancecast_proto::limits::HOSTS_MAX;
+use glancecast_proto::ranges::{expand, items};
 
-use crate::hosts::ranges::{expand, items};
-
-pub use crate::hosts::ranges::HostListError;
+pub use glancecast_proto::ranges::HostListError;
 
 /// Hosts that are meant, and hosts that are not.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

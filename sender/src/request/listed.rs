@@ -15,11 +15,11 @@ use std::str::FromStr;
 
 use glancecast_platform::cli;
 use glancecast_proto::ids::HostName;
+use glancecast_proto::ranges::items;
 
 use super::RequestError;
 use super::host_list::{HostList, HostListError};
 use super::reach::{HostAddress, HostAddressError};
-use crate::hosts::ranges::items;
 
 /// Hosts, and the addresses of some of them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

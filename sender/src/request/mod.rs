@@ -64,6 +64,7 @@ pub use reach::{
 pub(crate) use rekey::is_under_way;
 pub use rekey::{OldKey, Progress, RekeyError, RekeyHost, RekeyRequest, RekeyResult, RekeyStep};
 pub use standing::Standing;
+pub use survey::MissingHosts;
 pub use targets::{LeftOut, ResolvedTargets, Targets};
 
 /// The network of a push or a query.

@@ -24,8 +24,8 @@ use super::natural::natural;
 use super::reach::{NoAddress, Surroundings, Ways};
 use super::survey::Group;
 use super::{
-    Image, Network, Observer, PushOptions, PushRequest, PushResult, RequestError, ResolvedTargets, Signing,
-    agreement,
+    Image, MissingHosts, Network, Observer, PushOptions, PushRequest, PushResult, RequestError,
+    ResolvedTargets, Signing, agreement,
 };
 use crate::openstack::Cloud;
 use crate::pipeline::push::{RunningPush, Setup};
@@ -50,6 +50,7 @@ pub struct PushPlan {
     /// The origin of the credentials, if a cloud was used.
     pub credentials: Option<String>,
     confirm: bool,
+    pub(super) when_missing: MissingHosts,
 }
 
 /// A push with everything found and open.
@@ -138,6 +139,7 @@ impl PushRequest {
             missing_addresses: reached.missing,
             credentials: cloud.map(Cloud::origin),
             confirm: options.confirm,
+            when_missing: options.missing,
         };
         let (spool, compression) = (options.spool.clone(), options.compression);
         let setup = Setup {
@@ -223,6 +225,7 @@ impl PushPlan {
             missing_addresses: BTreeMap::new(),
             credentials: None,
             confirm: false,
+            when_missing: MissingHosts::LeftAlone,
         }
     }
 }

@@ -14,8 +14,8 @@ use glancecast_proto::wire::Pin;
 use glancecast_sandbox::Unsandboxed;
 
 use super::{
-    Conversion, FormatRules, ImageId, KeySource, KnownHostsOptions, Network, ReachOptions, RequestError,
-    Targets,
+    Conversion, FormatRules, ImageId, KeySource, KnownHostsOptions, MissingHosts, Network, ReachOptions,
+    RequestError, Targets,
 };
 use crate::openstack::{CloudChoice, Namesakes};
 use crate::pipeline::compress::Compression;
@@ -60,6 +60,8 @@ pub struct PushOptions {
     pub signing: Signing,
     /// The hosts that are known by their keys.
     pub known_hosts: KnownHostsOptions,
+    /// What becomes of hosts that never answered.
+    pub missing: MissingHosts,
     /// Whether and how hard blocks are compressed.
     pub compression: Compression,
     /// The directory for the spool, and for images that are converted.
@@ -157,6 +159,7 @@ impl PushOptions {
             key,
             signing: Signing::Unset,
             known_hosts: KnownHostsOptions::default(),
+            missing: MissingHosts::default(),
             compression: Compression::Auto,
             spool: "/var/tmp".into(),
         }

@@ -12,7 +12,8 @@ use glancecast_proto::wire::{Query, Sought, is_image_id};
 
 use super::survey::Group;
 use super::{
-    KeySource, KnownHostsOptions, LeftOut, Network, QueryResult, RequestError, Signing, Targets, agreement,
+    KeySource, KnownHostsOptions, LeftOut, MissingHosts, Network, QueryResult, RequestError, Signing,
+    Targets, agreement,
 };
 use crate::openstack::{Cloud, CloudChoice, CloudError, Namesakes};
 use crate::pipeline::query::{self, RunningQuery};
@@ -38,6 +39,8 @@ pub struct QueryRequest {
     pub signing: Signing,
     /// The hosts that are known by their keys. A query does not change the file.
     pub known_hosts: KnownHostsOptions,
+    /// What becomes of hosts that did not answer.
+    pub missing: MissingHosts,
 }
 
 /// The kind of a query. An image is given by its name on the hosts or in Glance, or by Glance's id.
@@ -71,6 +74,7 @@ pub struct QueryPlan {
     pub left_out: LeftOut,
     /// What the operator should know about the chosen hosts.
     pub(crate) notice: Option<String>,
+    pub(super) when_missing: MissingHosts,
 }
 
 /// A running query.
@@ -118,7 +122,9 @@ impl QueryRequest {
         let running = query::start(config.clone(), downlink, self.network.interface.clone())
             .map_err(RequestError::Start)?;
         let (network, left_out) = (self.network.clone(), targets.left_out);
-        Ok(QueryRun { plan: QueryPlan { config, network, interface, left_out, notice }, running })
+        let when_missing = self.missing;
+        let plan = QueryPlan { config, network, interface, left_out, notice, when_missing };
+        Ok(QueryRun { plan, running })
     }
 }
 
@@ -231,6 +237,7 @@ mod tests {
             key: KeySource::Insecure,
             signing: Signing::Unsigned,
             known_hosts: KnownHostsOptions::default(),
+            missing: MissingHosts::default(),
         };
         let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
         let result = runtime.block_on(async {

@@ -3,9 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use glancecast_proto::ids::HostName;
+use glancecast_proto::ranges::fold_items;
 use glancecast_proto::sender::{Expected, HostRow};
-
-use crate::hosts::ranges::fold_items;
 
 /// Which hosts hold a proven copy. Hosts are counted by name: two receivers of one name are one host, and it holds a copy if
 /// both do.
@@ -97,7 +96,7 @@ pub(crate) fn named<'a>(names: impl IntoIterator<Item = &'a HostName>) -> String
         return items.join(",");
     }
     items.truncate(ITEMS_MAX);
-    let shown = crate::hosts::ranges::unfold(&items.join(",")).map_or(ITEMS_MAX, |names| names.len());
+    let shown = glancecast_proto::ranges::unfold(&items.join(",")).map_or(ITEMS_MAX, |names| names.len());
     format!("{} and {} more", items.join(","), names.len() - shown)
 }
 

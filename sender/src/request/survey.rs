@@ -26,6 +26,16 @@ use super::reach::addresses_of;
 use super::{Network, PushPlan, QueryPlan, RequestError, agreement};
 use crate::pipeline::query;
 
+/// What becomes of hosts that never answered.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum MissingHosts {
+    /// The first step of a diagnosis is taken at their addresses.
+    #[default]
+    Examined,
+    /// They are named, and nothing is sent to them.
+    LeftAlone,
+}
+
 /// The group of a push or a query, and what it takes to ask it.
 pub(super) struct Group<'a> {
     network: &'a Network,
@@ -36,20 +46,23 @@ pub(super) struct Group<'a> {
     expected: &'a Expected,
     /// Addresses of hosts, where the push has looked for them.
     addresses: Option<BTreeMap<HostName, SocketAddr>>,
+    missing: MissingHosts,
 }
 
 impl<'a> From<&'a PushPlan> for Group<'a> {
-    fn from(PushPlan { config, network, interface, .. }: &'a PushPlan) -> Self {
+    fn from(PushPlan { config, network, interface, when_missing, .. }: &'a PushPlan) -> Self {
         let SenderConfig { key, signer, known, expected, .. } = config;
         let addresses = Some(config.reach.hosts.iter().cloned().collect());
-        Self { network, interface, key, signer: signer.as_ref(), known, expected, addresses }
+        let missing = *when_missing;
+        Self { network, interface, key, signer: signer.as_ref(), known, expected, addresses, missing }
     }
 }
 
 impl<'a> From<&'a QueryPlan> for Group<'a> {
-    fn from(QueryPlan { config, network, interface, .. }: &'a QueryPlan) -> Self {
+    fn from(QueryPlan { config, network, interface, when_missing, .. }: &'a QueryPlan) -> Self {
         let QuerierConfig { key, signer, known, expected, .. } = config;
-        Self { network, interface, key, signer: signer.as_ref(), known, expected, addresses: None }
+        let (addresses, missing) = (None, *when_missing);
+        Self { network, interface, key, signer: signer.as_ref(), known, expected, addresses, missing }
     }
 }
 
@@ -80,6 +93,9 @@ impl Group<'_> {
 
     /// Returns what the first step of a diagnosis finds of missing hosts whose addresses are known.
     async fn examined(&self, missing: &[HostName]) -> Result<Hints, RequestError> {
+        if self.missing == MissingHosts::LeftAlone {
+            return Ok(Hints::new());
+        }
         let names: Vec<HostName> = missing.iter().take(EXAMINED_MAX).cloned().collect();
         let addresses = match &self.addresses {
             Some(addresses) => addresses.clone(),

@@ -66,6 +66,7 @@ pub(crate) const SETTINGS: &[Setting] = &[
     setting("network", Kind::Text),
     setting("relays", Kind::Path),
     setting("no_relays", Kind::Switch),
+    setting("no_diagnosis", Kind::Switch),
     setting("os_cloud", Kind::Text),
     setting("os_region_name", Kind::Text),
     setting("latest", Kind::Switch),

@@ -1,7 +1,7 @@
 //! Network interfaces: found by name, by address, or by the route to the destinations; never guessed silently.
 //!
-//! A name may be that of a link, another name of it (`altname`), or the label of an address (`eth0:1`). What follows from
-//! the link, such as the MTU, is looked up by its index.
+//! A name may be that of a link, another name of it (`altname`), or the label of an address (`eth0:1`). What follows
+//! from the link, such as the MTU, is looked up by its index.
 
 mod error;
 
@@ -9,7 +9,9 @@ use std::fmt;
 use std::fs;
 use std::io;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr, SocketAddrV6, UdpSocket};
+use std::path::Path;
 
+use glancecast_proto::doctor::{Bond, Layer};
 use glancecast_proto::wire::printable;
 use socket2::{Domain, Protocol, Socket, Type};
 
@@ -128,13 +130,29 @@ impl Interface {
         Ok(Self::describe(&link, addr, Chosen::ByRoute))
     }
 
-    /// Returns the number of bits of the network that the interface's address is in; `None` where the kernel does not tell.
+    /// Returns the number of bits of the network that the interface's address is in; `None` where the kernel does not
+    /// tell.
     pub fn prefix(&self) -> Option<u8> {
         let like = SocketAddr::new(self.addr, 0);
         let all = links::addresses(like).ok()?;
         all.iter()
             .find(|address| (address.link, address.ip) == (self.index, self.addr))
             .map(|address| address.prefix)
+    }
+
+    /// Returns what the interface is, if it is a macvlan or an ipvlan; `None` where the kernel does not tell.
+    pub fn layer(&self) -> Option<Layer> {
+        links::by_index(self.index).ok()?.layer
+    }
+
+    /// Returns the name of the interface that this one lies on, where that is in the same network namespace.
+    pub fn below(&self) -> Option<String> {
+        Some(links::by_index(links::by_index(self.index).ok()?.lies_on?).ok()?.name)
+    }
+
+    /// Returns the bond that the interface is, if it is one that sends each flow through one of its members.
+    pub fn bond(&self) -> Option<Bond> {
+        bond(Path::new(SYSFS), &self.name)
     }
 
     /// Returns what the interface is good for at the moment.
@@ -296,10 +314,29 @@ fn takes_all(kind: &str) -> bool {
     matches!(kind, "bridge" | "bond" | "team")
 }
 
-/// Returns the speed of a device, if its driver knows it: in Mbit/s, -1 or an error if not.
+/// Returns the speed of a device, if its driver knows it: of a bond, that of one of its members, through which all that
+/// goes to a group leaves.
 fn speed(name: &str) -> Option<Rate> {
-    let text = fs::read_to_string(format!("/sys/class/net/{name}/speed")).ok()?;
-    Rate::from_bits(text.trim().parse::<u64>().ok()?.checked_mul(1_000_000)?)
+    let sysfs = Path::new(SYSFS);
+    Rate::from_bits(bond(sysfs, name).map(|bond| bond.member_bits).or_else(|| bits_per_second(sysfs, name))?)
+}
+
+/// Returns the speed of a device in bits per second. Its driver tells it in Mbit/s, or -1 or an error if it does not
+/// know it.
+fn bits_per_second(sysfs: &Path, name: &str) -> Option<u64> {
+    let text = fs::read_to_string(sysfs.join(name).join("speed")).ok()?;
+    text.trim().parse::<u64>().ok()?.checked_mul(1_000_000)
+}
+
+/// Returns the bond of this name. One that spreads each flow over its members (balance-rr, broadcast) is as fast as it
+/// says, and counts as none.
+fn bond(sysfs: &Path, name: &str) -> Option<Bond> {
+    let setting = |setting: &str| fs::read_to_string(sysfs.join(name).join("bonding").join(setting)).ok();
+    let (mode, slaves) = (setting("mode")?, setting("slaves")?);
+    let spreads = ["balance-rr", "broadcast"].iter().any(|mode_name| mode.starts_with(mode_name));
+    let member_bits = slaves.split_whitespace().filter_map(|slave| bits_per_second(sysfs, slave)).min()?;
+    let members = slaves.split_whitespace().count();
+    (members > 1 && !spreads).then_some(Bond { members, member_bits })
 }
 
 fn family(addr: SocketAddr) -> &'static str {
@@ -307,6 +344,7 @@ fn family(addr: SocketAddr) -> &'static str {
 }
 
 const OPEN_VSWITCH: &str = "openvswitch";
+const SYSFS: &str = "/sys/class/net";
 
 #[cfg(test)]
 mod tests {
@@ -358,6 +396,30 @@ mod tests {
             assert_eq!(got.scope_id(), scope, "{addr}");
         }
         assert_eq!(on_link(([10, 0, 0, 1], 7).into(), 3), ([10, 0, 0, 1], 7).into());
+    }
+
+    #[test]
+    fn a_bond_is_as_fast_as_its_slowest_member_unless_it_spreads_each_flow() {
+        let sysfs = tempfile::tempdir().expect("a directory");
+        let write = |path: &str, text: &str| {
+            let path = sysfs.path().join(path);
+            fs::create_dir_all(path.parent().expect("below the root")).expect("a directory");
+            fs::write(path, text).expect("a file");
+        };
+        write("eth0/speed", "10000\n");
+        write("eth1/speed", "1000\n");
+        write("eth2/speed", "-1\n");
+        write("bond0/speed", "11000\n");
+        write("bond0/bonding/slaves", "eth0 eth1 eth2\n");
+        let found = |mode: &str| {
+            write("bond0/bonding/mode", mode);
+            bond(sysfs.path(), "bond0")
+        };
+        let one = Some(Bond { members: 3, member_bits: 1_000_000_000 });
+        assert_eq!((found("802.3ad 4\n"), found("balance-xor 2\n")), (one, one));
+        assert_eq!(found("balance-rr 0\n"), None);
+        write("bond0/bonding/slaves", "eth0\n");
+        assert_eq!((found("802.3ad 4\n"), bond(sysfs.path(), "eth0")), (None, None));
     }
 
     #[test]

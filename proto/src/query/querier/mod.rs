@@ -35,7 +35,8 @@ use crate::sender::{Expected, To, Transmit};
 use crate::sign::{Scope, Signer, SigningKey};
 use crate::time::{Moment, WallClock};
 use crate::wire::{
-    Answer, Ask, Discard, DiscardCounts, Down, Kind, NewKey, Notice, Query, UpHeader, VERSION,
+    Answer, Ask, Discard, DiscardCounts, Down, Kind, Meant, NameHash, NewKey, Notice, Query, UpHeader,
+    VERSION,
 };
 
 /// The configuration of a query.
@@ -183,6 +184,12 @@ impl Querier {
     /// Returns the hosts that were heard and whose answers count, each with the address that it answers from.
     pub fn heard(&self) -> impl Iterator<Item = (&HostName, SocketAddr)> {
         self.hosts.heard()
+    }
+
+    /// Whether the page of the audience that was sent last is the one that this host is on.
+    pub(crate) fn is_on_last_page(&self, name: &HostName) -> bool {
+        let hash = NameHash::of(self.config.id, name);
+        self.rounds.last_page().is_some_and(|page| page.says(hash) == Meant::Yes)
     }
 
     /// Datagrams dropped, by reason.

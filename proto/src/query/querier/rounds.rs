@@ -47,6 +47,11 @@ impl Rounds {
         self.pages.audience()
     }
 
+    /// Returns the page that was sent last.
+    pub(super) fn last_page(&self) -> Option<&AudiencePage> {
+        self.pages.last()
+    }
+
     /// Returns what is due. A round begins once the pages of the one before it are sent.
     pub(super) fn next(&mut self, now: Moment) -> Option<Say> {
         if self.next_at().is_none_or(|at| now < at) {

@@ -1,5 +1,6 @@
-//! The host's part in a diagnosis: which trains it counts, and its answers to the steps. At most [`TRAINS_MAX`] trains are
-//! kept, and a train counts no more than [`PROBES_MAX`] probes a way.
+//! The host's part in a diagnosis: which trains it counts, which probes it passes on to the group, and its answers to the
+//! steps. At most [`TRAINS_MAX`] trains are kept; a train counts no more than [`PROBES_MAX`] probes a way, and no more than
+//! [`PASSED_ON_MAX`] of it are passed on, each once.
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
@@ -10,7 +11,7 @@ use super::{Lookup, LookupId, Responder, refusal};
 use crate::bucket::Allowance;
 use crate::doctor::{Counters, Gauge, Refusal, Tally, Way};
 use crate::ids::{SessionId, SessionTag};
-use crate::limits::{PROBES_MAX, QUERIES_OPEN_MAX, TRAINS_MAX};
+use crate::limits::{PASSED_ON_MAX, PROBES_MAX, QUERIES_OPEN_MAX, TRAINS_MAX};
 use crate::seal::{Cipher, GroupKey};
 use crate::sign::PublicKey;
 use crate::time::{Moment, WallClock};
@@ -33,6 +34,15 @@ pub struct Examination {
     pub asker: SocketAddr,
 }
 
+/// What a probe is good for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Probed {
+    /// It is counted.
+    Counted,
+    /// It is counted, and the shell sends it to the group, with a TTL of 1.
+    ToPassOn,
+}
+
 /// The trains that are counted, the oldest first.
 #[derive(Default)]
 pub(super) struct Trains {
@@ -48,6 +58,10 @@ struct Train {
     tag: SessionTag,
     cipher: Cipher,
     tally: Tally,
+    /// The lowest and the highest index of those that came by the group.
+    heard: Option<(u16, u16)>,
+    /// How many probes it has passed on, and how many more it may.
+    passed_on: (u16, u16),
     /// A bit for each probe that was counted, by way.
     seen: [[u64; WORDS]; 2],
 }
@@ -61,8 +75,17 @@ impl Trains {
         self.begun += 1;
         let id = TrainId(self.begun);
         let (tag, cipher) = (query.tag(), Cipher::downward(key, query));
-        let (tally, seen) = (Tally::default(), [[0; WORDS]; 2]);
-        self.all.push_back(Train { id, number, signer, tag, cipher, tally, seen });
+        self.all.push_back(Train {
+            id,
+            number,
+            signer,
+            tag,
+            cipher,
+            tally: Tally::default(),
+            heard: None,
+            passed_on: (0, 0),
+            seen: [[0; WORDS]; 2],
+        });
         id
     }
 
@@ -72,11 +95,11 @@ impl Trains {
         self.all.iter().rev().find(is_it).map(|train| train.id)
     }
 
-    fn tally(&self, id: TrainId) -> Option<&Tally> {
-        self.all.iter().find(|train| train.id == id).map(|train| &train.tally)
+    fn get(&self, id: TrainId) -> Option<&Train> {
+        self.all.iter().find(|train| train.id == id)
     }
 
-    fn take(&mut self, way: Way, datagram: &[u8]) -> Result<(), Discard> {
+    fn take(&mut self, way: Way, datagram: &[u8]) -> Result<Probed, Discard> {
         let tag = Header::parse(datagram)?.tag;
         let mut reason = Discard::OtherSession;
         for train in self.all.iter_mut().filter(|train| train.tag == tag) {
@@ -90,7 +113,7 @@ impl Trains {
 }
 
 impl Train {
-    fn count(&mut self, way: Way, probe: Probe, bytes: usize) -> Result<(), Discard> {
+    fn count(&mut self, way: Way, probe: Probe, bytes: usize) -> Result<Probed, Discard> {
         let index = usize::from(probe.index);
         if probe.train != self.number {
             return Err(Discard::OtherSession);
@@ -105,25 +128,54 @@ impl Train {
         }
         *word |= bit;
         self.tally.count(way, probe.ttl, u16::try_from(bytes).unwrap_or(u16::MAX));
-        Ok(())
+        match (way, &mut self.passed_on) {
+            (Way::Group, _) => {
+                let (first, last) = self.heard.unwrap_or((probe.index, probe.index));
+                self.heard = Some((first.min(probe.index), last.max(probe.index)));
+                Ok(Probed::Counted)
+            }
+            (Way::Unicast, (passed_on, left)) if *left > 0 => {
+                (*passed_on, *left) = (*passed_on + 1, *left - 1);
+                Ok(Probed::ToPassOn)
+            }
+            (Way::Unicast, _) => Ok(Probed::Counted),
+        }
+    }
+
+    /// Notes what came of the train.
+    fn report(&self, measured: &mut Counters) {
+        measured.tally = self.tally.clone();
+        measured.set(Gauge::PassedOn, self.passed_on.0.into());
+        if let Some((first, last)) = self.heard {
+            measured.set(Gauge::FirstHeard, first.into());
+            measured.set(Gauge::LastHeard, last.into());
+        }
     }
 }
 
 impl Responder {
-    /// Handles a probe of a diagnosis, which came by this way.
+    /// Handles a probe of a diagnosis, which came by this way. Returns whether it is to be passed on to the group.
     ///
     /// # Errors
     /// The reason why it was dropped; it is counted already.
-    pub fn handle_probe(&mut self, way: Way, datagram: &[u8]) -> Result<(), Discard> {
+    pub fn handle_probe(&mut self, way: Way, datagram: &[u8]) -> Result<Probed, Discard> {
         self.trains.take(way, datagram).inspect_err(|&reason| self.discards.count(reason))
+    }
+
+    /// Has probes of a train that come to this host's own address passed on to the group, as [`Step::PassOn`] asks for. A
+    /// shell that does not relay does not call it.
+    pub fn handle_passing_on(&mut self, train: TrainId) {
+        if let Some(train) = self.trains.all.iter_mut().find(|other| other.id == train) {
+            train.passed_on.1 = PASSED_ON_MAX.saturating_sub(train.passed_on.0);
+        }
     }
 
     /// Handles the shell's answer to [`Lookup::Examine`]: what it has measured. The machine adds what came of the train.
     pub fn handle_measured(&mut self, now: Moment, id: LookupId, of: Examination, mut measured: Counters) {
-        let tally = of.train.and_then(|train| self.trains.tally(train));
-        measured.set(Gauge::TrainKnown, u64::from(tally.is_some()));
-        if let (Step::Report, Some(tally)) = (of.step, tally) {
-            measured.tally = tally.clone();
+        let train = of.train.and_then(|train| self.trains.get(train));
+        measured.set(Gauge::TrainKnown, u64::from(train.is_some()));
+        if let (Step::Report, Some(train)) = (of.step, train) {
+            train.report(&mut measured);
         }
         self.say_measured(now, id, AnswerState::Final, measured.to_wire());
     }
@@ -135,7 +187,7 @@ impl Responder {
                 let key = self.config.keys.at(asked.key);
                 Some(self.trains.begin(asked.ask.id, number, asked.signer, key))
             }
-            Step::Report => self.trains.find(number, asked.signer),
+            Step::Report | Step::PassOn => self.trains.find(number, asked.signer),
         };
         let examination = Examination { step, train, asked: asked.ask.time, asker: asked.ask.reply_to };
         self.out.push_back(Lookup::Examine(id, examination));

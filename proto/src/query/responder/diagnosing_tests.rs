@@ -4,7 +4,7 @@ use super::tests::{hear, listing_sender};
 use super::*;
 use crate::doctor::{Counters, Gauge, Refusal, Way};
 use crate::ids::{ReceiverId, Sequence, SessionId};
-use crate::limits::{PROBES_MAX, TRAINS_MAX};
+use crate::limits::{PASSED_ON_MAX, PROBES_MAX, TRAINS_MAX};
 use crate::query::testing::{
     ID, STARTED, address, ask, at, group, host_config, host_key, querier_address, sealed_ask, sender_key,
 };
@@ -18,12 +18,39 @@ fn probes_are_counted_by_way_once_each_and_reported() {
     for index in [0, 1, 2, 2, 5] {
         let _ = host.handle_probe(Way::Group, &probe(ID, 7, index, 100));
     }
-    assert_eq!(host.handle_probe(Way::Unicast, &probe(ID, 7, 2, 100)), Ok(()));
+    assert_eq!(host.handle_probe(Way::Unicast, &probe(ID, 7, 2, 100)), Ok(Probed::Counted));
     assert_eq!(host.discards().of(Discard::Duplicate), 1);
     let report = SessionId([9; 16]);
     let counters = begin(&mut host, report, Step::Report, 7);
     assert_eq!((counters.tally.by(Way::Group), counters.tally.by(Way::Unicast)), (4, 1));
     assert!(counters.is(Gauge::TrainKnown) && counters.get(Gauge::Mtu) == Some(1500));
+}
+
+#[test]
+fn a_few_probes_to_the_host_itself_are_passed_on_once_each_where_the_shell_relays() {
+    let mut host = Responder::new(host_config(1));
+    begin(&mut host, ID, Step::Snapshot, 7);
+    assert_eq!(host.handle_probe(Way::Unicast, &probe(ID, 7, 0, 100)), Ok(Probed::Counted), "nobody asked");
+    let asked = ask(SessionId([8; 16]), Query::Diagnose { step: Step::PassOn, train: 7 });
+    hear(&mut host, &sealed_ask(&asked, None, 1)).expect("anybody may ask");
+    let Some(Lookup::Examine(_, examination)) = host.poll_lookup() else { panic!("it is looked into") };
+    assert_eq!(host.handle_probe(Way::Unicast, &probe(ID, 7, 1, 100)), Ok(Probed::Counted), "not a relay");
+    for _ in 0..2 {
+        host.handle_passing_on(examination.train.expect("known"));
+    }
+    let all =
+        (2..2 + 2 * PASSED_ON_MAX).map(|index| host.handle_probe(Way::Unicast, &probe(ID, 7, index, 100)));
+    let passed_on = all.filter(|probed| *probed == Ok(Probed::ToPassOn)).count();
+    assert_eq!(passed_on, usize::from(PASSED_ON_MAX));
+    assert_eq!(host.handle_probe(Way::Unicast, &probe(ID, 7, 2, 100)), Err(Discard::Duplicate));
+    assert_eq!(
+        host.handle_probe(Way::Group, &probe(ID, 7, 90, 100)),
+        Ok(Probed::Counted),
+        "never what came by it"
+    );
+    let counters = begin(&mut host, SessionId([9; 16]), Step::Report, 7);
+    let told = [Gauge::PassedOn, Gauge::FirstHeard, Gauge::LastHeard].map(|gauge| counters.get(gauge));
+    assert_eq!(told, [Some(PASSED_ON_MAX.into()), Some(90), Some(90)]);
 }
 
 #[test]

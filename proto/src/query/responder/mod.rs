@@ -21,7 +21,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use self::asked::{Asked, Candidates};
 use self::diagnosing::Trains;
-pub use self::diagnosing::{Examination, TrainId};
+pub use self::diagnosing::{Examination, Probed, TrainId};
 use self::memory::{Memory, Remembered, Settled};
 use self::saying::{Open, Opening};
 use super::checks::Checks;

@@ -12,7 +12,8 @@ use glancecast_proto::limits::HOSTS_MAX;
 
 use crate::openstack::{CloudChoice, Namesakes};
 use crate::request::{
-    self, HostAddress, HostList, KeySource, KnownHostsOptions, Listed, RequestError, Signing, Targets,
+    self, HostAddress, HostList, KeySource, KnownHostsOptions, Listed, MissingHosts, RequestError, Signing,
+    Targets,
 };
 
 /// The hosts that are meant.
@@ -127,6 +128,22 @@ impl Network {
         let (destinations, marking) = (group.into(), Marking { ttl, dscp });
         let offload = if no_offload { Offload::Avoided } else { Offload::Used };
         request::Network { destinations, interface, reply_port, marking, offload }
+    }
+}
+
+/// What becomes of hosts that did not answer.
+#[derive(Debug, clap::Args)]
+#[command(next_help_heading = "Output")]
+pub(crate) struct Afterwards {
+    /// Do not examine hosts that did not answer: without it, the first step of `glancecast doctor` is taken at their
+    /// addresses at the end, which takes one to three seconds
+    #[arg(long)]
+    no_diagnosis: bool,
+}
+
+impl Afterwards {
+    pub(super) fn missing(&self) -> MissingHosts {
+        if self.no_diagnosis { MissingHosts::LeftAlone } else { MissingHosts::Examined }
     }
 }
 

@@ -1,32 +1,31 @@
 //! The options of `glancecast doctor`.
 
-use std::str::FromStr;
+use std::path::PathBuf;
 
 use glancecast_platform::units::Rate;
-use glancecast_proto::relay::Prefix;
 
 use super::common::{Cloud, GroupKey, Hosts, Known, Network, Output, SigningArgs};
-use crate::request::{DoctorRequest, Listed, ReachOptions, RequestError};
+use super::reach::AddressArgs;
+use crate::cli::racks_file::RacksFile;
+use crate::request::{DoctorRequest, RequestError};
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct DoctorArgs {
     /// Send probes at up to this rate, too, as 1gbit: a quarter, a half and all of it, 0.2 s each [default: 100 kB in all]
     #[arg(long, value_name = "RATE")]
     rate: Option<Rate>,
-    /// Hosts to examine, as with --hosts, and the address of each: compute-1=10.0.0.11. Without =ADDR the address is that of
-    /// Nova or of DNS. Hosts whose address is known are examined where the group does not reach them. Can be repeated
-    #[arg(
-        long, value_name = "HOST[=ADDR]", value_parser = Listed::from_str,
-        conflicts_with_all = ["everyone", "expect", "aggregate", "availability_zone"]
-    )]
-    to: Vec<Listed>,
-    /// Of several addresses of a host, in Nova or DNS, take the one in this network
-    #[arg(long, value_name = "CIDR")]
-    network_of_hosts: Option<Prefix>,
     #[command(flatten)]
     cloud: Cloud,
     #[command(flatten)]
     hosts: Hosts,
+    #[command(flatten)]
+    addresses: AddressArgs,
+    /// Write the networks that the group does not reach, and hosts that may relay there, into this file for `send --relays`
+    #[arg(long, value_name = "FILE", help_heading = "Networks without multicast")]
+    write: Option<PathBuf>,
+    /// Replace that file if it is there
+    #[arg(long, requires = "write", help_heading = "Networks without multicast")]
+    force: bool,
     #[command(flatten)]
     network: Network,
     #[command(flatten)]
@@ -40,17 +39,18 @@ pub(crate) struct DoctorArgs {
 }
 
 impl DoctorArgs {
+    /// Returns the file that the networks are written into, if they are to be.
+    pub(crate) fn racks_file(&self) -> Option<RacksFile> {
+        self.write.clone().map(|path| RacksFile { path, is_replaced: self.force })
+    }
+
     pub(crate) fn request(self) -> Result<DoctorRequest, RequestError> {
-        let mut to = Listed::default();
-        for listed in self.to {
-            to.add(listed)?;
-        }
-        let (targets, addresses) = self.hosts.with_addresses(to)?;
+        let (targets, reach) = self.addresses.with(self.hosts)?;
         Ok(DoctorRequest {
             targets,
             cloud: self.cloud.choice(),
             network: self.network.marked(BEST_EFFORT),
-            reach: ReachOptions { addresses, network: self.network_of_hosts, ..ReachOptions::default() },
+            reach,
             key: self.key.source()?,
             signing: self.signing.signing(),
             known_hosts: self.known.options(),

@@ -183,6 +183,10 @@ Exit codes:
   3  some host keeps it or did not answer: the table says which and why";
 
 const DOCTOR_EXIT_CODES: &str = "\
+Example:
+  glancecast doctor --aggregate gpu
+  glancecast doctor --to compute-1=10.0.0.11,compute-2=10.0.0.12 --rate 1gbit
+
 Exit codes:
   0  nothing is wrong
   1  nothing could be sent
@@ -354,7 +358,10 @@ mod tests {
             "--profile prod -vv images",
             "doctor --insecure",
             "doctor --insecure --to a=10.0.0.1 --rate 1gbit --json",
-            "doctor --insecure --aggregate gpu --network-of-hosts 10.0.0.0/8",
+            "doctor --insecure --aggregate gpu --network 10.0.0.0/8",
+            "doctor --insecure --to a=10.0.0.1 --write relays.toml --force",
+            "send ubuntu --insecure --no-diagnosis",
+            "hosts --insecure --hosts a --no-diagnosis",
         ] {
             assert!(parse(&format!("glancecast {good}")).is_ok(), "{good}");
         }
@@ -423,6 +430,8 @@ mod tests {
             "glancecast config --check --json",
             "glancecast doctor --insecure --rate fast",
             "glancecast doctor --insecure --rate auto",
+            "glancecast doctor --insecure --force",
+            "glancecast doctor --insecure --no-diagnosis",
             "glancecast rekey --key /k",
             "glancecast rekey --sender-key /s",
             "glancecast rekey --key /k --sender-key /s --resume --finish",

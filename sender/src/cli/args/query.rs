@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use glancecast_platform::units::parse_duration;
 
-use super::common::{Cloud, GroupKey, Hosts, Known, Network, SigningArgs, namesakes};
+use super::common::{Afterwards, Cloud, GroupKey, Hosts, Known, Network, SigningArgs, namesakes};
 use super::listing::ListArgs;
 use crate::openstack::Namesakes;
 use crate::request::{HostList, QueryKind, QueryRequest, RequestError};
@@ -33,6 +33,8 @@ pub(crate) struct QueryArgs {
     signing: SigningArgs,
     #[command(flatten)]
     pub(crate) known: Known,
+    #[command(flatten)]
+    afterwards: Afterwards,
     #[command(flatten)]
     pub(crate) output: ListArgs,
     /// Ask again and again, with so much time between two queries [default: 5s]: on a terminal in place, else one list after
@@ -138,6 +140,7 @@ impl QueryArgs {
             key: self.key.source()?,
             signing: self.signing.signing(),
             known_hosts: self.known.options(),
+            missing: self.afterwards.missing(),
         })
     }
 }

@@ -10,7 +10,7 @@ use glancecast_proto::sender::OneWay;
 use glancecast_proto::wire::Pin;
 use glancecast_sandbox::Unsandboxed;
 
-use super::common::{Cloud, GroupKey, Hosts, Known, Network, SigningArgs, namesakes};
+use super::common::{Afterwards, Cloud, GroupKey, Hosts, Known, Network, SigningArgs, namesakes};
 use super::listing::ListArgs;
 use super::reach::ReachArgs;
 use super::units;
@@ -89,6 +89,8 @@ pub(crate) struct SendArgs {
     signing: SigningArgs,
     #[command(flatten)]
     known: Known,
+    #[command(flatten)]
+    afterwards: Afterwards,
     #[command(flatten)]
     pub(crate) output: ListArgs,
     /// Print by which ways the hosts will be reached, and how long that will take, before anything is sent
@@ -255,6 +257,7 @@ impl SendArgs {
             key: self.key.source()?,
             signing: self.signing.signing(),
             known_hosts: self.known.options(),
+            missing: self.afterwards.missing(),
             compression: self.compress,
             spool: self.spool,
         })

@@ -3,11 +3,11 @@
 use std::fmt::Write;
 
 use glancecast_proto::ids::HostName;
+use glancecast_proto::ranges::fold_items;
 use glancecast_proto::sender::{Cause, Lag, LagCause, Lagging};
 use glancecast_proto::wire::printable;
 
 use super::line::{View, percent};
-use crate::hosts::ranges::fold_items;
 
 /// What holds a push back, in several lengths.
 pub(super) struct Troubles {

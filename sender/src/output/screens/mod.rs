@@ -1,8 +1,10 @@
-//! What a person sees of a push, kept as text: 1, 6, 100 and 1 000 hosts, at terminals of several widths, at five moments.
+//! What a person sees of a push, kept as text: 1, 6, 100 and 1 000 hosts, at terminals of several widths, at five moments;
+//! and of a diagnosis of a thousand hosts.
 //!
 //! The texts are in `kept/`. After a change that is meant, `GLANCECAST_BLESS=1 cargo test --release --locked -p
 //! glancecast-sender screens` writes them anew, and docs/session.svg with them.
 
+mod doctor;
 mod story;
 mod svg;
 

@@ -28,6 +28,12 @@ impl HostAddress {
         SocketAddr::new(self.ip, self.port.unwrap_or(port))
     }
 
+    /// Returns the address of a host that receives at `at`; the port is that of the group, or one of its own.
+    pub fn of(at: SocketAddr, group_port: u16) -> Self {
+        let port = Some(at.port()).filter(|&port| port != group_port);
+        Self { ip: at.ip().to_canonical(), port }
+    }
+
     /// Returns the IP address.
     pub fn ip(self) -> IpAddr {
         self.ip

@@ -1,5 +1,5 @@
-//! The file of `--relays`: the segments of the network that carry their own multicast or none, and which hosts may relay
-//! in each.
+//! The file of `--relays`: the segments of the network that carry their own multicast or none, and which hosts may
+//! relay in each.
 //!
 //! ```toml
 //! [[rack]]
@@ -98,6 +98,31 @@ impl Rack {
         let text = fs::read_to_string(path)
             .map_err(|error| RelaysFileError::Read { path: path.to_owned(), error })?;
         Self::parse(&text, path)
+    }
+
+    /// Returns the text of a file with these racks, as [`Rack::from_file`] reads it: relays beyond `RELAYS_MAX` and
+    /// unicast hosts beyond `UNICAST_MAX` are left out, because they are found without the file.
+    pub fn to_text(racks: &[Self]) -> String {
+        let list = |addresses: &[HostAddress], most: usize| {
+            let quoted: Vec<String> =
+                addresses.iter().take(most).map(|address| format!("\"{address}\"")).collect();
+            format!("[{}]", quoted.join(", "))
+        };
+        let mut text = String::new();
+        for Self { name, relays, uplink, multicast, unicast } in racks.iter().take(RACKS_MAX) {
+            let name = toml::Value::from(name.as_str());
+            text.push_str(&format!("\n[[rack]]\nname = {name}\nrelays = {}\n", list(relays, RELAYS_MAX)));
+            if let Some(uplink) = uplink {
+                text.push_str(&format!("uplink = \"{}mbit\"\n", uplink.bits() / 1_000_000));
+            }
+            if !multicast {
+                text.push_str("multicast = false\n");
+            }
+            if !unicast.is_empty() {
+                text.push_str(&format!("unicast = {}\n", list(unicast, UNICAST_MAX)));
+            }
+        }
+        text
     }
 
     fn parse(text: &str, path: &Path) -> Result<Vec<Self>, RelaysFileError> {
@@ -216,6 +241,45 @@ mod tests {
             unicast: vec![address("10.1.99.7")],
         };
         assert_eq!(racks.expect("two racks"), [first, second]);
+    }
+
+    #[test]
+    fn what_is_written_is_read_again() {
+        let address = |text: &str| text.parse::<HostAddress>().expect("an address");
+        let racks = [
+            Rack {
+                name: "10.1.12.0/24".into(),
+                relays: vec![address("10.1.12.11"), address("10.1.12.12:7200")],
+                uplink: Some("25gbit".parse().expect("a rate")),
+                multicast: true,
+                unicast: vec![address("10.1.12.40")],
+            },
+            Rack {
+                name: "fd00:1::/64, \"far\"".into(),
+                relays: vec![address("fd00:1::5"), address("[fd00:1::6]:9")],
+                uplink: None,
+                multicast: false,
+                unicast: Vec::new(),
+            },
+        ];
+        assert_eq!(parse(&Rack::to_text(&racks)).expect("two racks"), racks);
+    }
+
+    #[test]
+    fn a_rack_that_is_written_has_no_more_hosts_than_are_read() {
+        let many = |third: u8, count: u16| -> Vec<HostAddress> {
+            let address = |last: u16| format!("10.{third}.{}.{}", last / 200, 1 + last % 200);
+            (0..count).map(|last| address(last).parse().expect("an address")).collect()
+        };
+        let rack = Rack {
+            name: "large".into(),
+            relays: many(1, 40),
+            uplink: None,
+            multicast: true,
+            unicast: many(2, 2_000),
+        };
+        let read = parse(&Rack::to_text(&[rack])).expect("a rack");
+        assert_eq!((read[0].relays.len(), read[0].unicast.len()), (RELAYS_MAX, UNICAST_MAX));
     }
 
     #[test]

@@ -11,8 +11,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use glancecast_proto::ids::{HostName, NameError};
-use glancecast_proto::limits::HOSTS_MAX;
+use crate::ids::{HostName, NameError};
+use crate::limits::HOSTS_MAX;
 
 /// A text is no list of hosts.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -181,7 +181,7 @@ fn ranges(numbers: &BTreeSet<Number>) -> String {
 }
 
 /// Returns the parts between commas that are not inside brackets.
-pub(crate) fn items(text: &str) -> impl Iterator<Item = &str> {
+pub fn items(text: &str) -> impl Iterator<Item = &str> {
     let mut depth = 0_u32;
     let is_between = move |c: char| {
         match c {
@@ -195,7 +195,10 @@ pub(crate) fn items(text: &str) -> impl Iterator<Item = &str> {
 }
 
 /// Returns the names that an item stands for, at most [`HOSTS_MAX`].
-pub(crate) fn expand(item: &str) -> Result<Vec<HostName>, HostListError> {
+///
+/// # Errors
+/// [`HostListError`] with the item.
+pub fn expand(item: &str) -> Result<Vec<HostName>, HostListError> {
     let mut names = vec![String::new()];
     let mut rest = item;
     while let Some((before, after)) = rest.split_once('[') {

@@ -1,3 +1,0 @@
-//! Names of hosts, many at a time.
-
-pub mod ranges;
