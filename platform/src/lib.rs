@@ -8,4 +8,4 @@ pub mod units;
 
 pub use keys::{host_key, keyfile, keyring_file, known_hosts, sender_keys};
 pub use net::{batch, downlink, interface, links, multicast, path, reverse_path, trains, transport, wake};
-pub use runtime::{cli, clock, files, locks, random, stages, turn};
+pub use runtime::{cli, clock, exposition, files, locks, random, stages, turn};

@@ -72,5 +72,6 @@ pub mod senders;
 pub mod sign;
 mod text;
 pub mod time;
+pub mod told;
 pub mod units;
 pub mod wire;

@@ -13,7 +13,8 @@ mod formats;
 mod host_list;
 mod image;
 mod known;
-mod listed;
+pub(crate) mod listed;
+mod lookout;
 pub(crate) mod natural;
 mod prepare;
 mod push;
@@ -23,6 +24,7 @@ mod query_result;
 mod queue;
 mod reach;
 mod rekey;
+mod repair;
 pub(crate) mod standing;
 mod survey;
 mod targets;
@@ -63,6 +65,7 @@ pub use reach::{
 };
 pub(crate) use rekey::is_under_way;
 pub use rekey::{OldKey, Progress, RekeyError, RekeyHost, RekeyRequest, RekeyResult, RekeyStep};
+pub use repair::Damage;
 pub use standing::Standing;
 pub use targets::{LeftOut, ResolvedTargets, Targets};
 

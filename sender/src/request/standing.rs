@@ -109,7 +109,7 @@ pub(crate) mod tests {
     use std::time::Duration;
 
     use glancecast_proto::sender::HostState;
-    use glancecast_proto::wire::Totals;
+    use glancecast_proto::wire::{CommandOutcome, Totals};
 
     use super::*;
 
@@ -134,6 +134,7 @@ pub(crate) mod tests {
             via: None,
             served: None,
             receipt: None,
+            command: CommandOutcome::None,
         }
     }
 

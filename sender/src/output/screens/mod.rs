@@ -3,7 +3,7 @@
 //! The texts are in `kept/`. After a change that is meant, `GLANCECAST_BLESS=1 cargo test --release --locked -p
 //! glancecast-sender screens` writes them anew, and docs/session.svg with them.
 
-mod story;
+pub(super) mod story;
 mod svg;
 
 use std::fs;
