@@ -7,6 +7,7 @@
 pub mod attacker;
 pub mod breaker;
 pub mod capture;
+pub mod clock;
 pub mod delivery;
 pub mod exclusive;
 pub mod fake_cloud;
