@@ -159,7 +159,7 @@ fuzz-codec: corpus-tool ## mutate a decoder's input for FUZZ_SECONDS (120), with
 # The fuzzers of all untrusted input and of the machines; see tests/fuzz/RECORD.md. Only the tested crates are built with
 # coverage. `make fuzz` runs the fuzzers one after the other for FUZZ_SECONDS each; FUZZ=name runs one.
 # SANITIZE=address also checks memory, for the sake of dependencies: the fuzzed code itself is not unsafe.
-FUZZERS      := down up queries survey journal config keys formats glance sender receiver
+FUZZERS      := down up queries survey journal config keys formats glance settings sender receiver
 FUZZ         ?= $(FUZZERS)
 FUZZED       := $(addprefix glancecast-,fec proto inspect platform receiver sender fuzz) toml toml_parser
 # Traced comparisons take most of the time, and help only with text formats, where much has to be guessed.
@@ -180,7 +180,7 @@ fuzz: fuzz-build ## run the fuzzers of parsers and machines for FUZZ_SECONDS (12
 fuzz-build: corpus-tool
 	cd tests/fuzz && RUSTC_BOOTSTRAP=1 $(if $(SANITIZE),RUSTFLAGS=-Zsanitizer=$(SANITIZE)) \
 	    $(CARGO) build --locked --release --target-dir $(FUZZ_TARGET) $(FUZZ_FLAGS) \
-	    $(addprefix --bin ,$(FUZZ)) $(if $(filter glance,$(FUZZ)),--features sender)
+	    $(addprefix --bin ,$(FUZZ)) $(if $(filter glance settings,$(FUZZ)),--features sender)
 
 # Replaces the committed inputs by one input for each reached feature, without regard to how often it was reached, and adds
 # the golden datagrams again.

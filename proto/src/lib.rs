@@ -73,5 +73,6 @@ pub mod senders;
 pub mod sign;
 mod text;
 pub mod time;
+pub mod told;
 pub mod units;
 pub mod wire;

@@ -57,6 +57,8 @@ pub const BASE_NAME_MAX: usize = 76;
 pub const REASON_MAX: usize = 200;
 /// Bytes of a software version's text.
 pub const SOFTWARE_MAX: usize = 32;
+/// Bytes of the name with which a busy host says what it is at work on: what a hello has room for on every path.
+pub const BUSY_WITH_MAX: usize = 48;
 
 /// Objects that a host lists in an answer; the others are only counted.
 pub const HELD_MAX: usize = 1_000;

@@ -15,8 +15,8 @@ use glancecast_proto::receiver::Receiver;
 use glancecast_proto::seal::Cipher;
 use glancecast_proto::sender::{Expected, HostState, Job, JobRoom, Sender, SenderConfig, To, Verdict};
 use glancecast_proto::wire::{
-    BaseName, DeficitRun, Discard, Done, Down, Encoding, Failed, FailureKind, Kind, ManifestEntry, Outcome,
-    Report, SymbolHash, Totals, Up, UpHeader,
+    BaseName, CommandOutcome, DeficitRun, Discard, Done, Down, Encoding, Failed, FailureKind, Kind,
+    ManifestEntry, Outcome, Report, SymbolHash, Totals, Up, UpHeader,
 };
 use node::{Node, SESSION, THIEF, THIEF_KEY, known_hosts, named, report, said_by, states};
 use pair::{HOST_KEY, announcement, at, deliver, group_key, host_config, key, pass_on, push_of};
@@ -88,7 +88,7 @@ fn a_copy_of_a_host_with_its_key_does_not_end_the_push_for_it() {
     assert_eq!(sender.verdict(), None);
     let root = sender.root().expect("vouched for");
     let (totals, receipt) = (report(10).totals, a.receipt(Outcome::Published(root)));
-    let done = Up::Done(Done { root, existing: false, totals, receipt });
+    let done = Up::Done(Done { root, existing: false, totals, receipt, command: CommandOutcome::None });
     a.say_at(&mut sender, at(5_100), &done).expect("its last word");
     sender.handle_timeout(at(6_000));
     assert_eq!(sender.verdict(), Some(&Verdict::Incomplete), "and the copy is named");

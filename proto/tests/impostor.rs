@@ -17,8 +17,8 @@ use glancecast_proto::seal::{Cipher, GroupKey};
 use glancecast_proto::sender::{Expected, HostRow, HostState, Sender, SenderConfig, SenderEvent, Verdict};
 use glancecast_proto::time::{Moment, WallClock};
 use glancecast_proto::wire::{
-    Discard, Done, Encoding, Failed, FailureKind, Greeting, Hello, Kind, ManifestEntry, Outcome, Receipt,
-    Totals, Up, UpHeader,
+    CommandOutcome, Discard, Done, Encoding, Failed, FailureKind, Greeting, Hello, Kind, ManifestEntry,
+    Outcome, Receipt, Totals, Up, UpHeader,
 };
 use node::{Node, SESSION, THIEF, THIEF_KEY, agreement, known_hosts, name, named, said_by, states};
 use pair::{
@@ -231,7 +231,8 @@ fn a_receipt_is_good_for_its_host_its_session_its_group_and_its_outcome_alone() 
         ("of a failure", Receipt::sign(&key(2), here, name("b"), WallClock(1), NO_SPACE)),
     ];
     for (what, receipt) in receipts {
-        let done = Done { root, existing: false, totals: Totals::default(), receipt };
+        let command = CommandOutcome::None;
+        let done = Done { root, existing: false, totals: Totals::default(), receipt, command };
         assert_eq!(b.say(&mut sender, &Up::Done(done)), Err(Discard::BadSignature), "{what}");
     }
     let receipt = b.receipt(Outcome::Failed(FailureKind::Store));
@@ -364,7 +365,8 @@ impl Scene {
             if tenth == 200 {
                 let root = self.sender.root().expect("vouched for");
                 let receipt = other.receipt(Outcome::Published(root));
-                let done = Done { root, existing: false, totals: Totals::default(), receipt };
+                let command = CommandOutcome::None;
+                let done = Done { root, existing: false, totals: Totals::default(), receipt, command };
                 other.greet_at(&mut self.sender, self.now).expect("room");
                 other.say_at(&mut self.sender, self.now, &Up::Done(done)).expect("it is");
             }

@@ -9,7 +9,8 @@ use glancecast_fec::Esi;
 use glancecast_proto::ids::{BlockIndex, HostName, ObjectName};
 use glancecast_proto::integrity::BlockHash;
 use glancecast_proto::limits::{
-    AUDIENCE_MAX, CONTROL_MAX, COUNTERS_MAX, DATAGRAM_MAX, FEEDBACK_CYCLE_MAX, HELD_MAX, LEASE_MAX,
+    AUDIENCE_MAX, BUSY_WITH_MAX, CONTROL_MAX, COUNTERS_MAX, DATAGRAM_MAX, FEEDBACK_CYCLE_MAX, HELD_MAX,
+    LEASE_MAX,
 };
 use glancecast_proto::wire::{
     Announce, Ask, Audience, AudiencePage, BaseName, DeficitRun, Discard, Done, Down, Encoding, Failed,
@@ -212,13 +213,15 @@ fn a_page_of_an_audience_is_full_of_names_and_not_longer() {
 
 #[test]
 fn a_receipt_shows_the_signature_that_it_came_with() {
-    for name in ["done", "done-existing", "failed"] {
+    // After it comes the outcome of the host's own command, in a report of success.
+    for (name, after) in [("done", 25), ("done-existing", 1), ("failed", 0)] {
         let (Value::Up(Up::Done(Done { receipt, .. })) | Value::Up(Up::Failed(Failed { receipt, .. }))) =
             &values()[name]
         else {
             panic!("a final report")
         };
-        assert!(body(name).ends_with(receipt.signature()), "{name}");
+        let (body, signature) = (body(name), receipt.signature());
+        assert_eq!(body.len() - after - signature.len(), position(&body, signature), "{name}");
     }
 }
 
@@ -259,12 +262,16 @@ fn a_further_page_of_an_answer_is_not_empty_and_its_counters_are_limited() {
 #[test]
 fn a_hello_has_no_flag_that_is_not_known() {
     let Value::Hello(hello) = values()["hello"].clone() else { panic!("a hello") };
-    for (busy, can_relay) in [(false, false), (false, true), (true, false), (true, true)] {
+    let busy_with = |len: usize| Some("x".repeat(len));
+    for (busy, can_relay) in
+        [(None, false), (None, true), (busy_with(0), false), (busy_with(BUSY_WITH_MAX), true)]
+    {
         assert!(is_read(&Value::Hello(Hello { busy, can_relay, ..hello.clone() })));
     }
     let at = position(&body("hello"), hello.software.as_bytes()) + hello.software.len();
     for flags in 0..=u8::MAX {
-        assert_eq!(with("hello", at, &[flags]).is_ok(), flags & !3 == 0, "{flags:#b}");
+        assert_eq!(with("hello", at, &[flags]).is_ok(), flags & !2 == 0, "{flags:#b}: no text follows");
+        assert_eq!(with("hello-busy", at, &[flags]).is_ok(), flags & !2 == 1, "{flags:#b}: a text follows");
     }
 }
 

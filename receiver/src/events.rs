@@ -61,6 +61,18 @@ pub(crate) fn log(event: &ReceiverEvent, context: Context) {
             "the sender did not acknowledge what this host reported at the end: is its firewall open to UDP from this host \
              (glancecast send --reply-port fixes the port), and is there a route back (ip route get {})", sender.ip()
         ),
+        ReceiverEvent::Unanswered { session, sender } => tracing::warn!(
+            %session, %sender,
+            "the sender's announcements arrive, and it answers no hello of this host: is its firewall open \
+             to UDP from this host (glancecast send --reply-port fixes the port), is there a route back \
+             (ip route get {}), and has no other host this host's name", sender.ip()
+        ),
+        ReceiverEvent::Deaf { session, mtu } => tracing::warn!(
+            %session, mtu,
+            "the sender's announcements arrive, and none of its data: packets of that size do not come \
+             through. Is the MTU of this interface or of the way here smaller than the sender's? \
+             glancecast send --mtu 1500, or less"
+        ),
         ReceiverEvent::WrongKey(from) => tracing::warn!(
             sender = %from,
             "this group carries datagrams sealed under another key, which are dropped: check --key and --group"

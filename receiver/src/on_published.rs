@@ -2,12 +2,14 @@
 //!
 //! ```text
 //!   publish thread --try_send--> 16 images --> "hook" thread: one command at a time, 30 s each --> the log
+//!          <------------------- what came of it, if that takes 3 s at most <-----+
 //! ```
 //!
-//! The command runs as this service's user, in its sandbox, without its environment; it learns of the image by variables.
-//! It is a process group of its own, which is killed as a whole when its time is over. Its output is read to the end, so
-//! that it never waits, and the first part of it is logged. Nothing waits for it: an image for which the queue has no
-//! room is published without it, and the log says so.
+//! The command runs as this service's user, in its sandbox, without its environment; it learns of the image by
+//! variables. It is a process group of its own, which is killed as a whole when its time is over. Its output is read to
+//! the end, so that it never waits, and the first part of it is logged. An image for which the queue has no room is
+//! published without it, and the log says so. The sender's table has what came of it, unless the command takes longer
+//! than this host waits for it: then the log alone has it.
 
 use std::io::{self, Read};
 use std::os::unix::process::CommandExt;
@@ -17,7 +19,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, chan
 use std::thread;
 use std::time::{Duration, Instant};
 
-use glancecast_proto::wire::printable;
+use glancecast_proto::wire::{CommandOutcome, printable};
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 
@@ -38,7 +40,14 @@ pub(crate) struct PublishedImage {
 
 /// The queue to the thread that runs the command. The thread ends after the last clone is dropped.
 #[derive(Clone, Debug)]
-pub struct Hook(SyncSender<PublishedImage>);
+pub struct Hook(SyncSender<Task>);
+
+/// An image for which the command is to be run, and where what comes of it goes.
+#[derive(Debug)]
+struct Task {
+    image: PublishedImage,
+    outcome: SyncSender<CommandOutcome>,
+}
 
 impl Hook {
     /// Starts the thread; `command` is the program and its arguments.
@@ -52,33 +61,44 @@ impl Hook {
         Ok(Self(queue))
     }
 
-    /// Has the command run for an image. Never blocks.
-    pub(crate) fn queue(&self, image: PublishedImage) {
-        if let Err(TrySendError::Full(image) | TrySendError::Disconnected(image)) = self.0.try_send(image) {
-            tracing::warn!(
-                name = image.name,
-                "on_published is not run: {WAITING_MAX} images wait for it already"
-            );
+    /// Has the command run for an image, and waits for a short while for what comes of it. The command goes on after
+    /// that.
+    pub(crate) fn run_for(&self, image: PublishedImage) -> CommandOutcome {
+        let (outcome, came) = sync_channel(1);
+        match self.0.try_send(Task { image, outcome }) {
+            Ok(()) => came.recv_timeout(OUTCOME_WAIT).unwrap_or(CommandOutcome::Running),
+            Err(TrySendError::Full(task) | TrySendError::Disconnected(task)) => {
+                let reason = format!("not run: {WAITING_MAX} images wait for it already");
+                tracing::warn!(name = task.image.name, "on_published is {reason}");
+                CommandOutcome::Failed(reason)
+            }
         }
     }
 }
 
-fn run_all(command: &[String], images: &Receiver<PublishedImage>, time_max: Duration) {
-    for image in images {
-        let name = &image.name;
-        match run(command, &image, time_max) {
-            Ok(Ran { end: End::Exited(status), output, .. }) if status.success() => {
-                tracing::info!(name, output, "on_published is done");
-            }
-            Ok(Ran { end: End::Exited(status), output }) => {
-                tracing::warn!(name, output, "on_published has failed: {status}");
-            }
-            Ok(Ran { end: End::Killed, output }) => {
-                tracing::warn!(name, output, "on_published was killed after {} s", time_max.as_secs());
-            }
-            Err(error) => tracing::warn!(name, "on_published cannot be run: {}: {error}", command[0]),
-        }
+fn run_all(command: &[String], tasks: &Receiver<Task>, time_max: Duration) {
+    for Task { image, outcome } in tasks {
+        let came = run_one(command, &image, time_max);
+        // Nobody may wait for it any more.
+        let _ = outcome.try_send(came);
     }
+}
+
+/// Runs the command for one image, logs what comes of it, and returns it in a few words.
+fn run_one(command: &[String], image: &PublishedImage, time_max: Duration) -> CommandOutcome {
+    let name = &image.name;
+    let (how, output) = match run(command, image, time_max) {
+        Ok(Ran { end: End::Exited(status), output, .. }) if status.success() => {
+            tracing::info!(name, output, "on_published is done");
+            return CommandOutcome::Succeeded;
+        }
+        Ok(Ran { end: End::Exited(status), output }) => (status.to_string(), output),
+        Ok(Ran { end: End::Killed, output }) => (format!("killed after {} s", time_max.as_secs()), output),
+        Err(error) => (format!("cannot be run: {}: {error}", command[0]), String::new()),
+    };
+    tracing::warn!(name, output, "on_published has failed: {how}");
+    let separator = if output.is_empty() { "" } else { ": " };
+    CommandOutcome::Failed(format!("{how}{separator}{output}"))
 }
 
 /// What came of one run.
@@ -155,6 +175,9 @@ fn beginning(mut output: impl Read) -> String {
 
 /// The longest time of one command.
 const TIME_MAX: Duration = Duration::from_secs(30);
+/// How long a publication waits for what comes of its command, which is much longer than most commands take. The sender
+/// waits for this host meanwhile.
+const OUTCOME_WAIT: Duration = Duration::from_secs(3);
 /// Images that wait for the command: more pushes than a node takes part in while it runs once.
 const WAITING_MAX: usize = 16;
 /// Bytes of output that are logged.
@@ -219,10 +242,25 @@ mod tests {
     #[test]
     fn a_program_that_is_not_there_is_an_error_and_a_full_queue_blocks_nobody() {
         assert!(run(&words(&["/nonexistent"]), &image(), TIME_MAX).is_err());
+        let (queue, _nobody_runs_it) = sync_channel(1);
+        let (outcome, _) = sync_channel(1);
+        queue.send(Task { image: image(), outcome }).expect("room for one");
+        let came = Hook(queue).run_for(image());
+        assert!(matches!(&came, CommandOutcome::Failed(how) if how.starts_with("not run")), "{came:?}");
+    }
+
+    #[test]
+    fn what_comes_of_the_command_is_said_in_a_few_words() {
+        let hook = |script: &str| Hook::start(words(&["/bin/sh", "-c", script])).expect("a thread");
+        assert_eq!(hook("exit 0").run_for(image()), CommandOutcome::Succeeded);
+        let failed = CommandOutcome::Failed("exit status: 3: no room".into());
+        assert_eq!(hook("echo no room; exit 3").run_for(image()), failed);
+    }
+
+    #[test]
+    fn a_command_that_takes_long_is_not_waited_for() {
         let hook = Hook::start(words(&["/bin/sleep", "5"])).expect("a thread");
-        let start = Instant::now();
-        (0..100).for_each(|_| hook.queue(image()));
-        assert!(start.elapsed() < Duration::from_secs(4));
+        assert_eq!(hook.run_for(image()), CommandOutcome::Running);
     }
 
     fn image() -> PublishedImage {

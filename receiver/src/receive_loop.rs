@@ -494,7 +494,10 @@ impl ReceiveLoop {
                 self.machine.handle_block(now, attempt, block, returned, outcome);
             }
             Answer::PutAway => self.machine.handle_put_away(),
-            Answer::Published { attempt, result } => self.machine.handle_published(now, attempt, result),
+            Answer::Published { attempt, result, command } => {
+                self.machine.note_command(attempt, command);
+                self.machine.handle_published(now, attempt, result);
+            }
         }
     }
 

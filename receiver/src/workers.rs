@@ -17,7 +17,7 @@ use glancecast_proto::integrity::Root;
 use glancecast_proto::receiver::{
     Attempt, BlockOutcome, BlockRoom, Failure, Proof, Published, Returned, Work,
 };
-use glancecast_proto::wire::FailureKind;
+use glancecast_proto::wire::{CommandOutcome, FailureKind};
 
 use crate::on_published::Hook;
 use crate::pool::Pages;
@@ -58,7 +58,7 @@ pub(crate) enum Answer {
     /// An unfinished file is put away, and nothing refers to it any more.
     PutAway,
     /// The outcome of [`Task::Publish`] or [`Task::Compare`].
-    Published { attempt: Attempt, result: Result<Published, Failure> },
+    Published { attempt: Attempt, result: Result<Published, Failure>, command: CommandOutcome },
 }
 
 /// Caps on the threads' reads and writes, so that the guests of this host keep their disk.
@@ -185,8 +185,12 @@ fn work(
                 answer
             }
             Task::Publish { attempt, file, proof } => {
-                let result = clocks.time(Stage::Publish as usize, 0, || publish(file, &proof, hook));
-                Answer::Published { attempt, result }
+                let (result, command) =
+                    match clocks.time(Stage::Publish as usize, 0, || publish(file, &proof, hook)) {
+                        Ok((published, command)) => (Ok(published), command),
+                        Err(failure) => (Err(failure), CommandOutcome::None),
+                    };
+                Answer::Published { attempt, result, command }
             }
             Task::PutAway { mut file, store } => {
                 // The attempt is given up, so its blocks that are being written end soon.
@@ -206,7 +210,7 @@ fn work(
                 let wanted = || rates.reads.wait(Existing::STEP_BYTES, is_wanted);
                 let compared = file.compare(root, &wanted);
                 let result = compared.map(|()| Published::Existing).map_err(failure);
-                Answer::Published { attempt, result }
+                Answer::Published { attempt, result, command: CommandOutcome::None }
             }
         };
         if answers.send(answer).is_err() {
@@ -289,17 +293,20 @@ fn given_up(attempt: Attempt, work: Work, buffer: Option<Pages>) -> Answer {
 
 /// Publishes a file. This is its last reference: workers drop theirs before they answer, and the machine asks to
 /// publish only when all blocks were answered.
-fn publish(file: Arc<Unpublished>, proof: &Proof, hook: Option<&Hook>) -> Result<Published, Failure> {
+fn publish(
+    file: Arc<Unpublished>,
+    proof: &Proof,
+    hook: Option<&Hook>,
+) -> Result<(Published, CommandOutcome), Failure> {
     let file = Arc::try_unwrap(file).expect("no block of this file is being written");
     let image = hook.map(|_| file.describe(proof));
-    let publication = file.publish(proof).map_err(failure)?;
-    if publication == Publication::New {
-        hook.zip(image).into_iter().for_each(|(hook, image)| hook.queue(image));
+    match file.publish(proof).map_err(failure)? {
+        Publication::New => {
+            let command = hook.zip(image).map(|(hook, image)| hook.run_for(image));
+            Ok((Published::New, command.unwrap_or_default()))
+        }
+        Publication::Existing => Ok((Published::Existing, CommandOutcome::None)),
     }
-    Ok(match publication {
-        Publication::New => Published::New,
-        Publication::Existing => Published::Existing,
-    })
 }
 
 fn clean(store: &Store) {

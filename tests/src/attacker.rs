@@ -165,7 +165,7 @@ impl Insider {
             agreement: agreement().public(),
             name: name.clone(),
             software: String::new(),
-            busy: false,
+            busy: None,
             can_relay: false,
             mtu: None,
             via: None,

@@ -3,6 +3,7 @@
 //! The folder determines how a scenario runs, and `.config/nextest.toml` knows only folders: `exclusive` without other
 //! scenarios in parallel, `timed` again if a time limit was missed, `exclusive/openstack` with time to start a cloud.
 
+mod afterwards;
 mod bad_frames;
 mod bad_input;
 mod base;
@@ -27,7 +28,9 @@ mod own_address;
 mod pipes;
 mod queries;
 mod rekey;
+mod removal_races;
 mod removing;
+mod repairing;
 mod rights;
 mod settings;
 mod sizes;

@@ -162,13 +162,7 @@ fn promtool_finds_nothing_to_say_about_the_metrics() {
     node.push(&testbed, "200mbit").report(SOON);
     let answer = node.scrape("/metrics");
     let (_, metrics) = answer.split_once("\r\n\r\n").expect("a header");
-    let mut promtool = Command::new(places::tool("promtool").expect("it was asked for"));
-    promtool.args(["check", "metrics"]).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    let mut promtool = promtool.spawn().expect("it starts");
-    promtool.stdin.take().expect("a pipe").write_all(metrics.as_bytes()).expect("it reads");
-    let output = promtool.wait_with_output().expect("it ends");
-    let said = [output.stdout, output.stderr].concat();
-    assert!(output.status.success() && said.is_empty(), "{}", String::from_utf8_lossy(&said));
+    check_with_promtool(metrics);
 }
 
 #[test]
@@ -306,6 +300,18 @@ fn the_keys_of_two_machines_are_compared_by_their_fingerprints() {
     let public = keygen(&["--sender", text(&sender)]);
     assert!(public.starts_with("ed25519:"));
     assert_eq!(keygen(&["--public", text(&sender)]), public);
+}
+
+/// Has Prometheus's own tool check metrics.
+#[track_caller]
+pub(crate) fn check_with_promtool(metrics: &str) {
+    let mut promtool = Command::new(places::tool("promtool").expect("it was asked for"));
+    promtool.args(["check", "metrics"]).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut promtool = promtool.spawn().expect("it starts");
+    promtool.stdin.take().expect("a pipe").write_all(metrics.as_bytes()).expect("it reads");
+    let output = promtool.wait_with_output().expect("it ends");
+    let said = [output.stdout, output.stderr].concat();
+    assert!(output.status.success() && said.is_empty(), "{}", String::from_utf8_lossy(&said));
 }
 
 /// A receiver with all ways of being watched.

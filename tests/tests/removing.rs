@@ -180,7 +180,7 @@ fn a_push_to_nobody_sends_nothing_of_the_image() {
 }
 
 /// Pushes an image of three blocks, which is made if it is missing; returns the report.
-fn push(testbed: &Testbed, name: &str, arguments: &[&str]) -> Report {
+pub(crate) fn push(testbed: &Testbed, name: &str, arguments: &[&str]) -> Report {
     let source = testbed.path(name);
     if !source.exists() {
         image::random(&source, 3 << 20, Seed::draw());
@@ -199,12 +199,12 @@ fn overlay(base: &Path, disk: &PathBuf) {
 }
 
 #[track_caller]
-fn verdict(answer: &Value, host: &str) -> String {
+pub(crate) fn verdict(answer: &Value, host: &str) -> String {
     row(answer, host)["objects"][0]["verdict"].as_str().unwrap_or_else(|| panic!("none: {answer}")).to_owned()
 }
 
 #[track_caller]
-fn row<'a>(answer: &'a Value, host: &str) -> &'a Value {
+pub(crate) fn row<'a>(answer: &'a Value, host: &str) -> &'a Value {
     let rows = answer["hosts"].as_array().expect("rows");
     rows.iter().find(|row| row["name"] == host).unwrap_or_else(|| panic!("no row for {host}: {answer}"))
 }

@@ -171,7 +171,7 @@ def check_receipt(vector, clear, plain):
     else:
         return "only what is final has a receipt"
     time, length = rest[:8], rest[8]
-    name, signature = rest[9 : 9 + length], rest[9 + length :]
+    name, signature = rest[9 : 9 + length], rest[9 + length : 73 + length]
     statement = RECEIPT + raw(vector, "group id") + raw(vector, "session") + time + outcome + name
     if key.sign(statement) != signature:
         return "signed again, it is another receipt"

@@ -171,7 +171,7 @@ impl Resume {
             agreement: AgreementKey::from_seed(&seed(host).into()).public(),
             name: HostName::new(&format!("compute-{host}")).expect("a plain name"),
             software: "bench".into(),
-            busy: false,
+            busy: None,
             can_relay: false,
             mtu: None,
             via: None,

@@ -1,8 +1,9 @@
-//! What a process needs to run: command line, clocks, randomness, files, locks, turns of pushes, the firewall's rules, and
-//! counters of where the time goes.
+//! What a process needs to run: command line, clocks, randomness, files, locks, turns of pushes, the firewall's rules, metrics,
+//! and counters of where the time goes.
 
 pub mod cli;
 pub mod clock;
+pub mod exposition;
 pub mod files;
 pub mod firewall;
 pub mod locks;

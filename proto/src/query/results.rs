@@ -1,5 +1,7 @@
 //! The results of a query, host by host.
 
+use std::net::SocketAddr;
+
 use crate::ids::HostName;
 use crate::sign::PublicKey;
 use crate::wire::{About, AnswerState, Counter, Held};
@@ -16,6 +18,8 @@ pub struct HostAnswer {
     pub standing: Standing,
     /// The key that its answer is signed by; `None` if it did not answer.
     pub key: Option<PublicKey>,
+    /// The address that its answer came from; `None` if it did not answer.
+    pub addr: Option<SocketAddr>,
     /// What the host reports about itself; `None` if that did not arrive, or came by a key that does not count.
     pub about: Option<About>,
     /// The objects that it holds, of those asked for, in its order. Empty where it is not known which of several

@@ -5,7 +5,7 @@ use super::testing::{announce, at, config};
 use super::*;
 use crate::ids::{ReceiverId, Sequence};
 use crate::limits::CONTROL_SMALL;
-use crate::wire::{Audience, AudiencePage, Down, UpHeader};
+use crate::wire::{Audience, AudiencePage, Down, Notice, UpHeader};
 
 type Host = Receiver<(), ()>;
 
@@ -145,6 +145,30 @@ fn refused_senders_are_reported_once_each_and_eight_of_them() {
         })
         .collect();
     assert_eq!(of_senders, told);
+}
+
+#[test]
+fn each_push_of_a_refused_sender_is_reported() {
+    let mut host = listing(&[1]);
+    for (ms, number) in [(0, 1), (100, 1), (60_000, 2), (60_100, 2), (120_000, 3)] {
+        let _ = hear_from(&mut host, ([10, 0, 0, 2], 7167).into(), ms, &session(number), 2);
+    }
+    let told = std::iter::from_fn(|| host.poll_event());
+    assert_eq!(
+        told.filter(|event| matches!(event, ReceiverEvent::UnknownSender(..))).count(),
+        3,
+        "once for each"
+    );
+}
+
+#[test]
+fn an_announcement_under_another_key_gets_a_notice_that_its_sender_cannot_open() {
+    let mut host = Host::new(ReceiverConfig { keys: vec![GroupKey::new([9; 32])], ..config() });
+    assert_eq!(hear(&mut host, &session(1), 1), Err(Discard::WrongKey));
+    let mut out = Vec::new();
+    let to = host.poll_transmit(at(2_000), &mut out).expect("within two seconds");
+    assert!(Notice::has_tag(&out, session(1).session.tag()), "about that push, to {to}");
+    assert!(Notice::open(&config().keys[0], &out).is_err());
 }
 
 #[test]

@@ -14,7 +14,6 @@ use crate::ids::{ReceiverId, SessionId};
 use crate::keyring::open_under_any;
 use crate::limits::{ANNOUNCE_SKEW_MAX, ENDED_SESSIONS_MAX};
 use crate::senders::{Acceptance, Sender};
-use crate::sign::PublicKey;
 use crate::time::{Moment, WallClock};
 use crate::wire::{Announce, Announced, Discard, FailureKind, Header};
 
@@ -30,8 +29,8 @@ impl<U: Clone, E> Receiver<U, E> {
         let via = self.inlet.via(from);
         let (key, announced) = open_under_any(&self.config.keys, |key| Announce::open(key, datagram))
             .inspect_err(|&reason| {
-                if reason == Discard::WrongKey && self.wrong_keys.is_news(now, id) {
-                    self.events.push_back(ReceiverEvent::WrongKey(from));
+                if reason == Discard::WrongKey {
+                    self.note_wrong_key(now, from, id, datagram);
                 }
             })?;
         if let Some(active) = self.session.as_deref_mut().filter(|active| active.id() == id) {
@@ -96,7 +95,7 @@ impl<U: Clone, E> Receiver<U, E> {
             Acceptance::Expired(sender) => Some((Discard::ExpiredSender, Some(sender.clone()))),
         };
         if let Some((discard, expired)) = refused {
-            if !self.waiting.note_heard(now, id, true) && self.is_refusal_told(&announced) {
+            if !self.waiting.note_heard(now, id, true) && self.is_refusal_told(now, &announced) {
                 // Who claims to have signed it is not named to anybody before that is proven.
                 self.checks.verify(now, from, &announced)?;
                 self.refuse(now, from, key, &announced, expired)?;
@@ -188,13 +187,18 @@ impl<U: Clone, E> Receiver<U, E> {
 
     /// Whether anybody is told that this announcement is refused; otherwise its signature need not be checked. A
     /// one-way sender does not listen.
-    fn is_refusal_told(&self, announced: &Announced) -> bool {
-        self.is_news(announced.signer()) || !announced.announce.one_way && self.waiting.has_room(true)
+    fn is_refusal_told(&self, now: Moment, announced: &Announced) -> bool {
+        self.refused.has_news(now, announced.announce.session, announced.signer())
+            || !announced.announce.one_way && self.waiting.has_room(true)
     }
 
-    /// Whether this host has not reported yet that it refuses this signer, and still reports refusals.
-    fn is_news(&self, signer: Option<PublicKey>) -> bool {
-        self.refused_told.len() < REFUSED_TOLD_MAX && !self.refused_told.contains(&signer)
+    /// Handles an announcement under another group key: reports it here once, and has its sender get a notice. That
+    /// sender cannot open it, and so learns that a host with another key is at this address.
+    fn note_wrong_key(&mut self, now: Moment, from: SocketAddr, session: SessionId, datagram: &[u8]) {
+        if self.wrong_keys.is_news(now, session) {
+            self.event(ReceiverEvent::WrongKey(from));
+        }
+        self.handle_other_key(now, from, datagram);
     }
 
     /// Refuses the push of a sender that this host does not accept, or of one whose entry has `expired`: reports it here,
@@ -213,8 +217,7 @@ impl<U: Clone, E> Receiver<U, E> {
             (None, Some(_)) => "it does not list the key that signs this push",
             (None, None) => "it takes signed pushes only",
         };
-        if self.is_news(signer) {
-            self.refused_told.push(signer);
+        if self.refused.is_news(now, announced.announce.session, signer) {
             self.event(match expired {
                 Some(sender) => ReceiverEvent::ExpiredSender(from, Box::new(sender)),
                 None => ReceiverEvent::UnknownSender(from, signer),
@@ -323,6 +326,3 @@ impl<U: Clone, E> Receiver<U, E> {
 /// Bounds of the number of buffers: fewer would stall the pipeline, more would not help.
 const BUFFERS_MIN: usize = 4;
 const BUFFERS_MAX: usize = 1_024;
-
-/// The number of refused senders that are logged.
-const REFUSED_TOLD_MAX: usize = 8;

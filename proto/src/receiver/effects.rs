@@ -239,17 +239,32 @@ pub enum ReceiverEvent {
         /// Where hosts answer.
         sender: SocketAddr,
     },
+    /// The sender at this address did not acknowledge this host's hello so far, though its announcements arrive.
+    /// Reported once for a session.
+    Unanswered {
+        /// The session.
+        session: SessionId,
+        /// Where hosts answer.
+        sender: SocketAddr,
+    },
+    /// Announcements and polls of a session arrive, and none of its symbols, though some were sent. Reported once for a
+    /// session.
+    Deaf {
+        /// The session.
+        session: SessionId,
+        /// MTU of this host's interface in bytes, where it is known.
+        mtu: Option<u16>,
+    },
     /// Announcements under another group key arrive from this address. Reported once for a session.
     WrongKey(SocketAddr),
     /// A sender with the group key that this host does not list, or that does not sign, announces a push. Reported
-    /// once for each of the first few senders.
+    /// once for a session.
     UnknownSender(SocketAddr, Option<PublicKey>),
-    /// A sender whose entry in this host's list has expired announces a push. Reported once for each of the first few
-    /// senders.
+    /// A sender whose entry in this host's list has expired announces a push. Reported once for a session.
     ExpiredSender(SocketAddr, Box<Sender>),
     /// The sender's clock and the host's differ by this much, so its announcements are refused. Reported once for a
     /// session.
     Stale(SocketAddr, Duration),
-    /// A sender at this address uses another protocol version. Reported once for each of the first few versions.
+    /// A sender at this address uses another protocol version. Reported once for a session.
     OtherVersion(SocketAddr, u8),
 }

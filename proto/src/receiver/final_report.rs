@@ -78,7 +78,7 @@ impl FinalReport {
         if std::mem::take(&mut self.hello_due) {
             // The report waits for the next turn of this host, as all others may have as much to say.
             self.due = Some(now + apart(self.unknown.unwrap_or_default()));
-            let greeting = Greeting { busy: false, via: None, kept: Vec::new() };
+            let greeting = Greeting { busy: None, via: None, kept: Vec::new() };
             return Some(self.uplink.greet(me, greeting, out));
         }
         self.due = None;

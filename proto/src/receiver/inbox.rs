@@ -11,8 +11,9 @@ use crate::time::{Moment, WallClock};
 use crate::wire::{Discard, Down, End, Header, Kind, Notice, VERSION, foreign_version};
 
 impl<U: Clone, E> Receiver<U, E> {
-    /// Handles a query that none of this host's keys opens. The asker gets a notice, which its key does not open either,
-    /// so that it learns that a host with another key is at this address. The limits are those of all notices.
+    /// Handles a query or an announcement that none of this host's keys opens. Its sender gets a notice, which its key
+    /// does not open either, so that it learns that a host with another key is at this address. The limits are those of
+    /// all notices.
     pub fn handle_other_key(&mut self, now: Moment, from: SocketAddr, datagram: &[u8]) {
         if let Ok(header) = Header::parse(datagram) {
             let foreign = Foreign { source: from, version: VERSION, tag: header.tag, bytes: datagram.len() };

@@ -28,6 +28,7 @@ mod numbers;
 mod order_tests;
 mod placement;
 mod precedence;
+mod refusals;
 mod reordering;
 mod session;
 mod settings;
@@ -40,7 +41,6 @@ mod table;
 mod testing;
 #[cfg(test)]
 mod tests;
-mod told;
 mod uplink;
 mod waiting;
 
@@ -64,17 +64,18 @@ use crate::limits::{CORRUPT_TRIES_MAX, ENDED_SESSIONS_MAX, EVENTS_MAX};
 use crate::rng::Rng;
 use crate::seal::{Cipher, GroupKey};
 use crate::senders::Senders;
-use crate::sign::{PublicKey, SigningKey};
+use crate::sign::SigningKey;
 use crate::time::{Moment, WallClock};
-use crate::wire::{Announce, Discard, DiscardCounts, FailureKind, SymbolHeader};
+use crate::told::Told;
+use crate::wire::{Announce, CommandOutcome, Discard, DiscardCounts, FailureKind, SymbolHeader};
 use candidates::Candidates;
 use checks::Checks;
 use final_report::{FINAL_REPORTS_MAX, FinalReport};
 use notices::Notices;
 use placement::{Found, Placement};
+use refusals::RefusalsTold;
 use session::{Conclusion, Expired, Session, Stage};
 use table::Tries;
-use told::Told;
 use waiting::WaitingList;
 
 /// The identity and the limits of this host.
@@ -132,10 +133,9 @@ pub struct Receiver<U = (), E = ()> {
     inlet: Inlet,
     checks: Checks,
     notices: Notices,
-    wrong_keys: Told,
-    stale: Told,
-    /// Refused senders that were already reported as events.
-    refused_told: Vec<Option<PublicKey>>,
+    wrong_keys: Told<SessionId>,
+    stale: Told<SessionId>,
+    refused: RefusalsTold,
     /// The number of blocks that did not match the manifest.
     corrupt: u64,
     /// The program is about to end: no session is joined.
@@ -167,7 +167,7 @@ impl<U: Clone, E> Receiver<U, E> {
             effects: VecDeque::new(),
             wrong_keys: Told::default(),
             stale: Told::default(),
-            refused_told: Vec::new(),
+            refused: RefusalsTold::default(),
             corrupt: 0,
             stopping: false,
             events: VecDeque::new(),
@@ -339,6 +339,14 @@ impl<U: Clone, E> Receiver<U, E> {
         self.advance();
     }
 
+    /// Notes what came of the command that the host has run after it had published the file of this attempt. It comes
+    /// before [`Receiver::handle_published`], and goes with the final report.
+    pub fn note_command(&mut self, attempt: Attempt, command: CommandOutcome) {
+        if let Some(active) = self.active(attempt) {
+            active.note_command(command);
+        }
+    }
+
     /// Handles the store's answer to [`Effect::Publish`] or [`Effect::Compare`].
     pub fn handle_published(&mut self, now: Moment, attempt: Attempt, result: Result<Published, Failure>) {
         let at_it = |active: &&mut Session| matches!(active.stage(), Stage::Publishing | Stage::Comparing);
@@ -366,6 +374,16 @@ impl<U: Clone, E> Receiver<U, E> {
         let gone_after = self.gone_after();
         let Some(active) = &mut self.session else { return };
         active.expire_base(now);
+        if active.take_unanswered_news(now) {
+            let (session, sender) = (active.id(), active.announce().reply_to);
+            self.event(ReceiverEvent::Unanswered { session, sender });
+        }
+        let Some(active) = &mut self.session else { return };
+        if active.take_deaf_news(now) {
+            let (session, mtu) = (active.id(), self.config.mtu);
+            self.event(ReceiverEvent::Deaf { session, mtu });
+        }
+        let Some(active) = &mut self.session else { return };
         match active.expired(now, gone_after) {
             Some(Expired::FinalReport) => self.leave_unheard(),
             Some(Expired::Sender) => {
@@ -409,8 +427,7 @@ impl<U: Clone, E> Receiver<U, E> {
         if let Some(to) = self.final_reports.iter_mut().find_map(|report| report.next(now, me, out)) {
             return Some(to);
         }
-        let kept = || self.session.as_ref().map_or(Vec::new(), |active| active.held_runs());
-        self.waiting.send(now, wall, me, kept, out)
+        self.waiting.send(now, wall, me, &self.session, out)
     }
 
     /// Returns the next work for the shell. Work on blocks comes out only if `room` is [`BlockRoom::Free`].

@@ -1,4 +1,4 @@
-//! Notices to senders of other versions of the protocol.
+//! Notices to senders of other versions of the protocol, and to those that have another group key.
 //!
 //! Whoever sends five bytes to the group has every host hear another version, and its source address may be forged. So
 //! that hosts are of no use for a flood, a host sends no more bytes than it heard, tells each source once in a while,
@@ -11,6 +11,7 @@ use super::ReceiverConfig;
 use crate::ids::SessionTag;
 use crate::rng::Rng;
 use crate::time::Moment;
+use crate::told::Told;
 use crate::wire::Notice;
 
 /// The notices of one host.
@@ -18,9 +19,11 @@ pub(super) struct Notices {
     /// The length of a notice of this host.
     bytes: usize,
     /// Whom the host has told, or is about to tell, oldest first. At most [`SOURCES_MAX`].
-    told: Vec<Told>,
+    told: Vec<Source>,
     /// Versions that were reported as events. At most [`LOGGED_MAX`].
     logged: Vec<u8>,
+    /// The pushes of other versions that were reported as events.
+    pushes: Told<SessionTag>,
 }
 
 /// A datagram of another version, of which the first five bytes can be read.
@@ -33,7 +36,7 @@ pub(super) struct Foreign {
 }
 
 /// A sender of another version.
-struct Told {
+struct Source {
     source: SocketAddr,
     version: u8,
     heard: Moment,
@@ -56,7 +59,7 @@ impl Notices {
     pub(super) fn new(me: &ReceiverConfig) -> Self {
         let mut notice = Vec::new();
         Notice::seal(&me.name, &me.software, SessionTag([0; 3]), [0; 16], &me.keys[0], &mut notice);
-        Self { bytes: notice.len(), told: Vec::new(), logged: Vec::new() }
+        Self { bytes: notice.len(), told: Vec::new(), logged: Vec::new(), pushes: Told::default() }
     }
 
     /// Handles a datagram of another version; returns whether it is worth a line in the log.
@@ -71,15 +74,16 @@ impl Notices {
             Some(told) => told.due.iter_mut().for_each(|due| due.credit = due.credit.saturating_add(bytes)),
             None if has_room => {
                 let due = Some(Due { at: now + rng.below(SPREAD), tag, key: 0, credit: bytes });
-                self.told.push(Told { source, version, heard: now, due });
+                self.told.push(Source { source, version, heard: now, due });
             }
             None => {}
         }
-        let is_news = self.logged.len() < LOGGED_MAX && !self.logged.contains(&version);
-        if is_news {
+        let is_first = self.logged.len() < LOGGED_MAX && !self.logged.contains(&version);
+        if is_first {
             self.logged.push(version);
+            self.pushes.note(now, tag);
         }
-        is_news
+        is_first || self.pushes.is_news(now, tag)
     }
 
     /// Returns when the next notice is due.
@@ -100,7 +104,7 @@ impl Notices {
         rng: &mut Rng,
         out: &mut Vec<u8>,
     ) -> Option<SocketAddr> {
-        let is_due = |told: &&mut Told| told.due.as_ref().is_some_and(|due| now >= due.at);
+        let is_due = |told: &&mut Source| told.due.as_ref().is_some_and(|due| now >= due.at);
         let told = self.told.iter_mut().find(is_due)?;
         let due = told.due.as_mut().expect("just seen");
         Notice::seal(&me.name, &me.software, due.tag, rng.bytes(), &me.keys[due.key], out);
@@ -119,5 +123,5 @@ const TOLD_AGAIN_AFTER: Duration = Duration::from_secs(60);
 /// Sources that are told in [`TOLD_AGAIN_AFTER`]; further ones are not answered. Senders of other versions are few, and
 /// each push is told by all hosts.
 const SOURCES_MAX: usize = 16;
-/// Versions that are logged.
+/// Versions that are logged at once, however closely they follow each other.
 const LOGGED_MAX: usize = 8;

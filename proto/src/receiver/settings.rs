@@ -1,11 +1,12 @@
 //! Settings that change while the program runs: the group keys, and the senders that this host lists.
 
+use super::refusals::RefusalsTold;
 use super::session::Stage;
-use super::told::Told;
 use super::{Receiver, Rejoin};
 use crate::seal::GroupKey;
 use crate::senders::Senders;
 use crate::time::Moment;
+use crate::told::Told;
 use crate::wire::FailureKind;
 
 impl<U: Clone, E> Receiver<U, E> {
@@ -28,7 +29,7 @@ impl<U: Clone, E> Receiver<U, E> {
         let wall = self.wall(now);
         self.waiting.judge_anew(|signer| senders.judge(signer, wall));
         self.candidates.clear();
-        self.refused_told.clear();
+        self.refused = RefusalsTold::default();
         self.config.senders = senders;
         let Some(active) = &self.session else { return };
         let signer = active.signer().map(|verifier| verifier.key);

@@ -237,9 +237,13 @@ fn hear_announcement(host: &mut Host, announce: &Announce) {
 
 /// Delivers `down` from the sender of the first session to the group.
 fn hear(host: &mut Host, number: u64, down: &Down) {
+    hear_at(host, at(1), number, down);
+}
+
+fn hear_at(host: &mut Host, now: Moment, number: u64, down: &Down) {
     let (session, mut datagram) = (announce().session, Vec::new());
     down.seal(&Cipher::downward(&key(), session), None, session, sequence(number), &mut datagram);
-    host.handle_datagram(at(1), WallClock(0), announce().reply_to, &datagram).expect("it makes sense");
+    host.handle_datagram(now, WallClock(0), announce().reply_to, &datagram).expect("it makes sense");
 }
 
 /// Returns the ids in all datagrams that this host sends now.
@@ -283,6 +287,44 @@ fn sequence(number: u64) -> Sequence {
 
 fn key() -> GroupKey {
     GroupKey::new([7; 32])
+}
+
+#[test]
+fn a_sender_that_answers_no_hello_is_reported_once() {
+    let mut host = opened(&announce(), "file");
+    let mut told = Vec::new();
+    for ms in 0..20_000 {
+        let _ = host.poll_transmit(at(ms), &mut Vec::new());
+        host.handle_timeout(at(ms));
+        let events = std::iter::from_fn(|| host.poll_event());
+        told.extend(
+            events.filter(|event| matches!(event, ReceiverEvent::Unanswered { .. })).map(|event| (ms, event)),
+        );
+    }
+    let event = ReceiverEvent::Unanswered { session: announce().session, sender: announce().reply_to };
+    assert_eq!(told, [(3_000, event)]);
+}
+
+#[test]
+fn a_host_that_hears_polls_and_no_data_reports_that_once() {
+    let polls = |host: &mut Host, blocks_sent: u32| {
+        for second in 0..10 {
+            let Down::Poll(poll) = vouching() else { unreachable!() };
+            let poll = Poll { round: second + 1, blocks_sent, root: None, ..poll };
+            hear_at(host, at(1_000 * u64::from(second)), 10 + u64::from(second), &Down::Poll(poll));
+            host.handle_timeout(at(1_000 * u64::from(second)));
+        }
+        let events = std::iter::from_fn(|| host.poll_event());
+        events.filter(|event| matches!(event, ReceiverEvent::Deaf { mtu: Some(1_500), .. })).count()
+    };
+    assert_eq!(polls(&mut opened(&announce(), "file"), 2), 1);
+    assert_eq!(polls(&mut opened(&announce(), "file"), 0), 0, "nothing was sent");
+    let mut resumed = sought(&announce());
+    let kept = vec![BlockIndex(0)];
+    resumed.handle_opened(at(0), Attempt(1), Ok(Opened::Unfinished { file: "file", kept }));
+    assert_eq!(polls(&mut resumed, 2), 0, "what it kept need not be sent");
+    let base = Announce { base: Some(BaseName::new("older").expect("plain")), ..announce() };
+    assert_eq!(polls(&mut opened(&base, "file"), 2), 0, "nothing is sent that is not asked for");
 }
 
 #[test]

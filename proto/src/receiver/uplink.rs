@@ -29,7 +29,8 @@ pub(super) struct Uplink {
 /// What a hello says besides who this host is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Greeting {
-    pub(super) busy: bool,
+    /// If this host is at work on another session: the name of the object there.
+    pub(super) busy: Option<String>,
     /// Where the last datagram to the group came from.
     pub(super) via: Option<SocketAddr>,
     pub(super) kept: Vec<KeptRun>,

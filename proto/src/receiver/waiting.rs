@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::ReceiverConfig;
 use super::precedence::{EARLIER_HEARD_FOR, Precedence};
-use super::session::apart;
+use super::session::{Session, apart};
 use super::uplink::{Greeting, Uplink};
 use crate::ids::SessionId;
 use crate::repeat::Repeat;
@@ -26,6 +26,24 @@ pub(super) struct Waiting {
     heard: Moment,
     signer: Option<PublicKey>,
     refusal: Option<Refusal>,
+}
+
+/// What the senders of waiting sessions learn of the one that this host is in.
+pub(super) trait Current {
+    /// The name of its object; empty if this host is in none, as it is between two.
+    fn name(&self) -> String;
+    /// The blocks that are held of it.
+    fn kept(&self) -> Vec<KeptRun>;
+}
+
+impl Current for Option<Box<Session>> {
+    fn name(&self) -> String {
+        self.as_ref().map_or_else(String::new, |active| active.announce().name.to_string())
+    }
+
+    fn kept(&self) -> Vec<KeptRun> {
+        self.as_ref().map_or(Vec::new(), |active| active.held_runs())
+    }
 }
 
 /// Why this host never takes part in a session.
@@ -76,14 +94,13 @@ impl Waiting {
         }
     }
 
-    /// Writes what is due to the sender now into `out`, and returns its address. `kept` returns the blocks held of
-    /// the object of the current session.
+    /// Writes what is due to the sender now into `out`, and returns its address.
     fn send(
         &mut self,
         now: Moment,
         wall: WallClock,
         me: &ReceiverConfig,
-        kept: impl Fn() -> Vec<KeptRun>,
+        current: &impl Current,
         out: &mut Vec<u8>,
     ) -> Option<SocketAddr> {
         if let Some(refusal) = &mut self.refusal
@@ -98,8 +115,8 @@ impl Waiting {
         }
         self.refusal.iter_mut().for_each(|refusal| refusal.due = Some(now + apart(self.spread)));
         // The current session may end soon, and this one resume from what it kept.
-        let kept = if self.same_object { kept() } else { Vec::new() };
-        Some(self.uplink.greet(me, Greeting { busy: true, via: None, kept }, out))
+        let kept = if self.same_object { current.kept() } else { Vec::new() };
+        Some(self.uplink.greet(me, Greeting { busy: Some(current.name()), via: None, kept }, out))
     }
 }
 
@@ -177,17 +194,16 @@ impl WaitingList {
         self.0.iter().map(Waiting::next_at).min()
     }
 
-    /// Writes the datagram that is due to one of the senders into `out`, and returns its address. `kept` returns
-    /// the blocks held of the object of the current session.
+    /// Writes the datagram that is due to one of the senders into `out`, and returns its address.
     pub(super) fn send(
         &mut self,
         now: Moment,
         wall: WallClock,
         me: &ReceiverConfig,
-        kept: impl Fn() -> Vec<KeptRun>,
+        current: &impl Current,
         out: &mut Vec<u8>,
     ) -> Option<SocketAddr> {
-        self.0.iter_mut().find_map(|waiting| waiting.send(now, wall, me, &kept, out))
+        self.0.iter_mut().find_map(|waiting| waiting.send(now, wall, me, current, out))
     }
 }
 

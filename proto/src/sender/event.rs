@@ -1,7 +1,7 @@
 //! What the machine returns besides bytes, and what the shell asks it for.
 
 use std::fmt;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use super::hosts::Sideline;
@@ -80,8 +80,10 @@ pub enum SenderEvent {
     Failed(HostName, String),
     /// Hosts that are expected by name were not heard so far.
     Unheard {
-        /// All of them.
+        /// All of them. None is named where the push is for whoever is there, and nobody was heard.
         hosts: Vec<HostName>,
+        /// The number of hosts that were heard.
+        heard: u32,
         /// When they are given up, where the push waits for nobody else.
         given_up_in: Option<Duration>,
     },
@@ -93,6 +95,8 @@ pub enum SenderEvent {
     Sidelined(HostName, Sideline),
     /// A host speaks another version of the protocol.
     OtherVersion(HostName, String),
+    /// A host at this address has another group key, or somebody pretends so.
+    OtherKey(IpAddr),
     /// A host whose key was not known takes part. It is known by this key from now on.
     FirstUse(HostName, PublicKey),
     /// Somebody with this key, which is not the one that is known for it, claims to be this host, and does not take

@@ -1,6 +1,6 @@
 //! Datagrams from hosts: opened under the host's key, refused if replayed, handled, acknowledged.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use super::Sender;
 use super::blocks::Job;
@@ -25,7 +25,7 @@ impl Sender {
         datagram: &[u8],
     ) -> Result<(), Discard> {
         if Notice::is(datagram) {
-            return self.take_notice(datagram);
+            return self.take_notice(from, datagram);
         }
         let up = UpHeader::parse(datagram)?;
         if up.header.tag != self.config.session.tag() {
@@ -286,8 +286,12 @@ impl Sender {
         }
     }
 
-    fn take_notice(&mut self, datagram: &[u8]) -> Result<(), Discard> {
-        let notice = Notice::open(&self.config.key, datagram)?;
+    fn take_notice(&mut self, from: SocketAddr, datagram: &[u8]) -> Result<(), Discard> {
+        let opened = Notice::open(&self.config.key, datagram);
+        if opened == Err(Discard::Forged) && Notice::has_tag(datagram, self.config.session.tag()) {
+            self.note_other_key(from.ip().to_canonical());
+        }
+        let notice = opened?;
         if notice.tag != self.config.session.tag() || notice.version == VERSION {
             return Err(Discard::OtherSession);
         }
@@ -299,6 +303,14 @@ impl Sender {
             self.event(SenderEvent::OtherVersion(notice.name, what));
         }
         Ok(())
+    }
+
+    /// Notes a notice about this push that this group's key does not open. Anybody can make one up, so it changes
+    /// nothing, and only some are told of.
+    fn note_other_key(&mut self, ip: IpAddr) {
+        if self.other_keys.len() < OTHER_KEYS_MAX && self.other_keys.insert(ip) {
+            self.event(SenderEvent::OtherKey(ip));
+        }
     }
 
     /// Acknowledges the hello of each host again. An interface that was made anew may have another hardware address:
@@ -335,6 +347,9 @@ fn objection(standing: Standing, name: &HostName, key: PublicKey) -> Option<(Dis
 
 /// With more hosts their room is looked at once in each round of reports, as that takes a walk over all of them.
 const FLOW_AT_ONCE_MAX: u32 = 64;
+
+/// Addresses of which it is told that a host with another group key is there.
+const OTHER_KEYS_MAX: usize = 16;
 
 /// Symbols that a host is probed with after one poll: one of them may get through where much is lost.
 const PROBE_SYMBOLS: u16 = 2;

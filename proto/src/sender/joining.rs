@@ -39,21 +39,35 @@ impl Sender {
         if !self.joining.is_told && now >= self.start + UNHEARD_AFTER {
             self.joining.is_told = true;
             let hosts: Vec<_> = unheard().collect();
-            if !hosts.is_empty() {
-                self.event(SenderEvent::Unheard { hosts, given_up_in: None });
+            if !hosts.is_empty() || heard == 0 {
+                self.event(SenderEvent::Unheard { hosts, heard, given_up_in: None });
             }
         }
-        let waits_since = self.pass_ended().or(self.joining.nobody_since.filter(|_| self.is_for_nobody()));
-        if let Some(since) = waits_since.filter(|&since| self.joining.is_told && now >= since + UNHEARD_AFTER)
+        if let Some(since) =
+            self.waits_since().filter(|&since| self.joining.is_told && now >= since + UNHEARD_AFTER)
             && !self.joining.is_told_at_end
         {
             self.joining.is_told_at_end = true;
             let hosts: Vec<_> = self.hosts.unheard().collect();
             if !hosts.is_empty() {
                 let given_up_in = Some((since + patience).since(now));
-                self.event(SenderEvent::Unheard { hosts, given_up_in });
+                self.event(SenderEvent::Unheard { hosts, heard, given_up_in });
             }
         }
+    }
+
+    /// Returns since when hosts that were never heard are waited for: since all was sent, or since nobody is left that
+    /// lacks it.
+    fn waits_since(&self) -> Option<Moment> {
+        self.pass_ended().or(self.joining.nobody_since.filter(|_| self.is_for_nobody()))
+    }
+
+    /// Returns when hosts that were never heard are given up, if the push waits for no other host. A host that was
+    /// heard and is silent is waited for until the push's own time is over.
+    pub(super) fn gives_up_at(&self) -> Option<Moment> {
+        let Tally { heard, done, failed, .. } = self.hosts.tally();
+        let since = self.waits_since().filter(|_| heard == done + failed)?;
+        Some(since + self.config.join_timeout?)
     }
 
     /// Whether nobody who was heard lacks anything: what is sent now would be for hosts that may not be there. One that

@@ -1,6 +1,7 @@
 use super::testing::{Host, at, config, drain, events, kept, name, named, passed, reading, states};
 use super::*;
-use crate::wire::FailureKind;
+use crate::seal::GroupKey;
+use crate::wire::{FailureKind, Notice};
 
 #[test]
 fn nothing_is_sent_before_a_host_has_joined_that_lacks_it() {
@@ -104,6 +105,76 @@ fn hosts_that_were_not_heard_are_named_after_two_seconds_and_with_the_end_of_the
 }
 
 #[test]
+fn the_deadline_is_that_of_the_join_timeout_once_only_hosts_that_were_never_heard_are_waited_for() {
+    let mut sender = passed(patient(named(2)));
+    let mut host = Host::new(1);
+    host.greet(&mut sender, at(51)).expect("room");
+    send_all(&mut sender, at(60));
+    sender.handle_timeout(at(61));
+    assert_eq!(
+        sender.deadline(),
+        at(60_000),
+        "a host that takes part is waited for until the push's own end"
+    );
+    let done = host.done(&sender);
+    host.say(&mut sender, at(70), &done).expect("its own");
+    sender.handle_timeout(at(71));
+    assert_eq!(sender.deadline(), at(30_060));
+    let mut nobody = reading(patient(named(1)));
+    nobody.handle_timeout(at(0));
+    assert_eq!(nobody.deadline(), at(30_000), "nobody is there, and nothing is sent");
+}
+
+#[test]
+fn where_nobody_is_heard_that_is_told_also_if_nobody_is_expected_by_name() {
+    for expected in [Expected::Anyone, Expected::Count(3)] {
+        let mut sender = reading(patient(expected));
+        sender.handle_timeout(at(2_000));
+        let told = events(&mut sender);
+        let unheard = told.iter().filter_map(|event| match event {
+            SenderEvent::Unheard { hosts, heard, .. } => Some((hosts.len(), *heard)),
+            _ => None,
+        });
+        assert_eq!(unheard.collect::<Vec<_>>(), [(0, 0)], "{told:?}");
+    }
+}
+
+#[test]
+fn a_busy_host_is_shown_with_what_it_is_at_work_on() {
+    let mut sender = reading(patient(named(1)));
+    let mut host = Host::new(1);
+    host.hello.busy = Some("debian-12".to_owned());
+    host.greet(&mut sender, at(1)).expect("room");
+    let reason = |sender: &Sender| sender.rows()[0].reason.clone().unwrap_or_default();
+    assert!(reason(&sender).starts_with("at work on the push of debian-12"), "{}", reason(&sender));
+    let watch = sender.watch();
+    assert!(format!("{:?}", watch.hosts[0].cause).contains("debian-12"), "{watch:?}");
+    host.hello.busy = Some(String::new());
+    host.greet(&mut sender, at(2)).expect("newer");
+    assert!(reason(&sender).starts_with("at work on another push"), "{}", reason(&sender));
+}
+
+#[test]
+fn a_host_with_another_group_key_is_told_of_once_by_its_address() {
+    let mut sender = reading(patient(named(1)));
+    let (tag, other) = (sender.config().session.tag(), GroupKey::new([9; 32]));
+    let mut notice = Vec::new();
+    Notice::seal(&name("compute-1"), "test", tag, [1; 16], &other, &mut notice);
+    let from = ([10, 0, 1, 7], 7167).into();
+    for _ in 0..2 {
+        assert_eq!(sender.handle_datagram(at(1), from, &notice), Err(Discard::Forged));
+    }
+    let told: Vec<_> =
+        events(&mut sender).into_iter().filter(|event| matches!(event, SenderEvent::OtherKey(_))).collect();
+    assert_eq!(told, [SenderEvent::OtherKey([10, 0, 1, 7].into())]);
+    assert_eq!(sender.rows()[0].state, HostState::NeverAnswered, "it changes nothing");
+    for host in 0..100 {
+        let _ = sender.handle_datagram(at(2), ([10, 0, 2, host], 7167).into(), &notice);
+    }
+    assert!(events(&mut sender).len() < 20, "anybody can make such notices");
+}
+
+#[test]
 fn nobody_is_named_where_all_are_heard() {
     let mut sender = reading(patient(named(1)));
     Host::new(1).greet(&mut sender, at(1)).expect("room");
@@ -114,7 +185,7 @@ fn nobody_is_named_where_all_are_heard() {
 fn unheard(sender: &mut Sender) -> Vec<(Vec<crate::ids::HostName>, Option<Duration>)> {
     let events = events(sender).into_iter();
     let of_unheard = events.filter_map(|event| match event {
-        SenderEvent::Unheard { hosts, given_up_in } => Some((hosts, given_up_in)),
+        SenderEvent::Unheard { hosts, given_up_in, .. } => Some((hosts, given_up_in)),
         _ => None,
     });
     of_unheard.collect()

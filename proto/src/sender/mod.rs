@@ -48,8 +48,8 @@ mod testing;
 #[cfg(test)]
 mod tests;
 
-use std::collections::VecDeque;
-use std::net::SocketAddr;
+use std::collections::{BTreeSet, VecDeque};
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 pub use blocks::{Job, Unsent};
@@ -129,6 +129,8 @@ pub struct Sender {
     last_one: Option<SocketAddr>,
     acks: Acks,
     order: JobOrder,
+    /// Addresses from which notices under another group key came, a few of them.
+    other_keys: BTreeSet<IpAddr>,
     /// When the time of the machine stood still.
     pauses: Pauses,
     events: VecDeque<SenderEvent>,
@@ -199,6 +201,7 @@ impl Sender {
             last_one: None,
             acks: Acks::new(now),
             order: JobOrder::new(config.geometry.symbols_max()),
+            other_keys: BTreeSet::new(),
             pauses: Pauses::default(),
             events: VecDeque::new(),
             discards: DiscardCounts::default(),
@@ -327,17 +330,7 @@ impl Sender {
         }
         self.settle(now);
         if self.ending.is_none() && now >= self.start + self.config.timeout {
-            match self.source {
-                Source::Proven { .. } if self.one_way.is_some() => {
-                    self.end(now, Verdict::GivenUp("the time ran out before everything was sent".into()));
-                }
-                Source::Proven { .. } => self.end(now, self.verdict_now()),
-                // Nothing was read, as nobody was there to send it to: not the time is to blame.
-                Source::Reading if self.is_for_nobody() => self.end(now, self.verdict_now()),
-                Source::Reading => {
-                    self.end(now, Verdict::Aborted(TIMED_OUT.into()));
-                }
-            }
+            self.end(now, self.verdict_when_time_is_over());
         }
     }
 
@@ -564,9 +557,11 @@ impl Sender {
         if self.one_way.is_some() { Watch::default() } else { self.hosts.watch(self.is_tail()) }
     }
 
-    /// Returns when the push ends whatever is missing.
+    /// Returns when the push ends if nothing changes: hosts that were never heard are given up before its own time is
+    /// over, where it waits for nobody else.
     pub fn deadline(&self) -> Moment {
-        self.start + self.config.timeout
+        let end = self.start + self.config.timeout;
+        self.gives_up_at().map_or(end, |at| at.min(end))
     }
 
     /// One row for each host that was heard or is expected; none in one-way mode, in which nothing is known of any.
@@ -619,10 +614,6 @@ fn object_bits(config: &SenderConfig) -> u64 {
 
 /// Shorter outages change nothing: a firewall that limits the rate makes many of them.
 const OUTAGE_NOTED: Duration = Duration::from_millis(100);
-
-/// The reason of a push that had too little time: `--timeout` of the command, or its default.
-const TIMED_OUT: &str = "the time for the push ran out before the image was read to its end: give it a longer --timeout, or \
-                         a higher --rate";
 
 /// Time in which every host is looked at once, for whether it is silent.
 const SILENCE_CHECK: Duration = Duration::from_secs(1);

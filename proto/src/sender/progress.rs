@@ -48,6 +48,19 @@ impl Sender {
         if self.hosts.complete() { Verdict::Complete } else { Verdict::Incomplete }
     }
 
+    /// Returns what a push comes to whose time is over.
+    pub(super) fn verdict_when_time_is_over(&self) -> Verdict {
+        match self.source {
+            Source::Proven { .. } if self.one_way.is_some() => {
+                Verdict::GivenUp("the time ran out before everything was sent".into())
+            }
+            Source::Proven { .. } => self.verdict_now(),
+            // Nothing was read, as nobody was there to send it to: not the time is to blame.
+            Source::Reading if self.is_for_nobody() => self.verdict_now(),
+            Source::Reading => Verdict::Aborted(TIMED_OUT.into()),
+        }
+    }
+
     pub(super) fn end(&mut self, now: Moment, verdict: Verdict) {
         self.ending = Some(Ending::new(now, verdict));
     }
@@ -117,3 +130,7 @@ impl Sender {
 const UNHEEDED_AUTO: f64 = 0.25;
 /// The same at a fixed rate, which the operator has asked for: it is kept unless most hosts cannot follow.
 const UNHEEDED_FIXED: f64 = 0.5;
+
+/// The reason of a push that had too little time: `--timeout` of the command, or its default.
+const TIMED_OUT: &str = "the time for the push ran out before the image was read to its end: give it a longer \
+                         --timeout, or a higher --rate";

@@ -54,7 +54,7 @@ impl Sender {
 
     /// Notes where a host hears the group from, by its hello.
     pub(super) fn note_way_of_hello(&mut self, now: Moment, from: SocketAddr, id: ReceiverId, hello: &Hello) {
-        if hello.busy {
+        if hello.busy.is_some() {
             return;
         }
         self.paths.note(now, id, &hello.name, Word { addr: from, via: hello.via, report: None });

@@ -15,8 +15,8 @@ use crate::sign::SigningKey;
 use crate::time::{Moment, WallClock};
 use crate::units::Rate;
 use crate::wire::{
-    Ack, Discard, DiskFormat, Done, Encoding, Failed, FailureKind, Hello, KeptRun, Kind, ManifestEntry,
-    Outcome, Pin, Receipt, Report, Totals, Up,
+    Ack, CommandOutcome, Discard, DiskFormat, Done, Encoding, Failed, FailureKind, Hello, KeptRun, Kind,
+    ManifestEntry, Outcome, Pin, Receipt, Report, Totals, Up,
 };
 
 /// A push of four blocks that were read; the source is not proven yet.
@@ -143,7 +143,8 @@ impl Host {
     pub(super) fn done(&self, sender: &Sender) -> Up {
         let root = sender.root().expect("proven");
         let receipt = self.receipt(Outcome::Published(root));
-        Up::Done(Done { root, existing: false, totals: Totals::default(), receipt })
+        let command = CommandOutcome::None;
+        Up::Done(Done { root, existing: false, totals: Totals::default(), receipt, command })
     }
 
     /// Reports that it has given up.
@@ -175,7 +176,7 @@ pub(super) fn hello(name: &str, agreement: AgreementPublic) -> Hello {
         agreement,
         name: self::name(name),
         software: "test 1.0".into(),
-        busy: false,
+        busy: None,
         can_relay: false,
         mtu: None,
         via: None,

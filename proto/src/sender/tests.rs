@@ -1,6 +1,6 @@
 use super::testing::{Host, K, at, config, drain, kept, passed, proven, reading, report, states};
 use super::*;
-use crate::wire::{DeficitRun, Done, Header, Kind, Outcome, Report, Totals, Up};
+use crate::wire::{CommandOutcome, DeficitRun, Done, Header, Kind, Outcome, Report, Totals, Up};
 
 #[test]
 fn no_symbol_leaves_before_the_expected_hosts_were_heard() {
@@ -81,7 +81,7 @@ fn another_address_to_answer_to_is_announced_at_once() {
 fn symbols_are_held_back_while_all_hosts_are_busy() {
     let mut sender = reading(config(Expected::Count(1)));
     let mut host = Host::new(1);
-    host.hello.busy = true;
+    host.hello.busy = Some("other".to_owned());
     greet(&mut sender, host.clone());
     assert!(sender.holds_symbols_back());
     greet(&mut sender, host.restarted(2));
@@ -167,7 +167,8 @@ fn a_host_that_has_proven_another_root_is_not_done() {
     host.greet(&mut sender, at(0)).expect("it joins");
     let other = Root([9; 32]);
     let receipt = host.receipt(Outcome::Published(other));
-    let done = Done { root: other, existing: false, totals: Totals::default(), receipt };
+    let command = CommandOutcome::None;
+    let done = Done { root: other, existing: false, totals: Totals::default(), receipt, command };
     assert_eq!(host.say(&mut sender, at(1), &Up::Done(done)), Err(Discard::Malformed));
     assert_eq!(sender.verdict(), None);
     let done = host.done(&sender);

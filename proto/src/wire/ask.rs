@@ -12,9 +12,10 @@
 //!   +   5       audience: 0 everyone | 1 named; number of names, 0 for everyone
 //!   +  32       the querier's agreement key for this query
 //!   +   1       query: 0 hosts | 1 status | 2 verify | 3 unpin | 4 remove | 5 diagnose | 6 rekey | 7 retire
-//!             | 8 set aside | 9 remove though pinned
-//!   +   1+n     name of the object, n <= 200, 0: any          of status to remove, 8, 9
-//!   +   1+n     image id, n = 0 | 36                          of status to remove, 8, 9
+//!             | 8 set aside | 9 remove though pinned | 10 pin
+//!   +   1+n     name of the object, n <= 200, 0: any          of status to remove, 8 to 10
+//!   +   1+n     image id, n = 0 | 36                          of status to remove, 8 to 10
+//!   +   1+4     1 for so many seconds | 2 for ever: seconds, 0     of pin
 //!   +   1+2     step 0 snapshot | 1 join again | 2 report, train   of diagnose
 //!   +  ..       who vouches for it (vouched.rs)
 //!   +  16       tag
@@ -29,6 +30,7 @@ use super::bytes::{ADDRESS, IMAGE_ID, Reader, Writer, fields, text};
 use super::discard::Discard;
 use super::envelope::{Envelope, open_for_group, sealed_signed};
 use super::header::{Header, SESSION_CLEAR_BYTES};
+use super::keeping::PinTime;
 use super::kind::Kind;
 use super::vouched::{VOUCHED, Vouched};
 use crate::agree::AgreementPublic;
@@ -72,6 +74,8 @@ pub enum Query {
     Verify(Sought),
     /// To keep this object no longer than its rules say.
     Unpin(Sought),
+    /// To keep this object for this time from now on, or for ever, however it was kept until now.
+    Pin(Sought, PinTime),
     /// To remove this object, unless something uses it or it is pinned.
     Remove(Sought),
     /// To remove this object also if it is pinned, unless something uses it.
@@ -170,6 +174,7 @@ impl Query {
             Self::Status(sought)
             | Self::Verify(sought)
             | Self::Unpin(sought)
+            | Self::Pin(sought, _)
             | Self::Remove(sought)
             | Self::RemovePinned(sought)
             | Self::SetAside(sought) => Some(sought),
@@ -186,6 +191,7 @@ impl Query {
         match self {
             Self::Hosts | Self::Status(_) | Self::Verify(_) | Self::Diagnose { .. } => false,
             Self::Unpin(_)
+            | Self::Pin(..)
             | Self::Remove(_)
             | Self::RemovePinned(_)
             | Self::SetAside(_)
@@ -200,6 +206,7 @@ impl Query {
             Self::Status(_) => STATUS,
             Self::Verify(_) => VERIFY,
             Self::Unpin(_) => UNPIN,
+            Self::Pin(..) => PIN,
             Self::Remove(_) => REMOVE,
             Self::Diagnose { .. } => DIAGNOSE,
             Self::Rekey => REKEY,
@@ -211,9 +218,13 @@ impl Query {
         if let Some(sought) = self.sought() {
             sought.emit(out);
         }
-        if let Self::Diagnose { step, train } = self {
-            out.u8(*step as u8);
-            out.u16(*train);
+        match self {
+            Self::Diagnose { step, train } => {
+                out.u8(*step as u8);
+                out.u16(*train);
+            }
+            Self::Pin(_, time) => time.emit(out),
+            _ => {}
         }
     }
 
@@ -223,6 +234,7 @@ impl Query {
             STATUS => Sought::parse(body).map(Self::Status),
             VERIFY => Sought::parse(body).map(Self::Verify),
             UNPIN => Sought::parse(body).map(Self::Unpin),
+            PIN => Ok(Self::Pin(Sought::parse(body)?, PinTime::parse(body)?)),
             REMOVE => Sought::parse(body).map(Self::Remove),
             DIAGNOSE => {
                 let step = Step::from_byte(body.u8()?).ok_or(Discard::Malformed)?;
@@ -310,6 +322,7 @@ const REKEY: u8 = 6;
 const RETIRE: u8 = 7;
 const SET_ASIDE: u8 = 8;
 const REMOVE_PINNED: u8 = 9;
+const PIN: u8 = 10;
 
 /// The longest time that a host waits before its first answer, whatever is asked.
 const SPREAD_MAX: Duration = Duration::from_secs(30);
@@ -326,6 +339,7 @@ fields! {
         QUERY: 1,
         NAME: text(OBJECT_NAME_MAX),
         IMAGE: IMAGE_ID,
+        PIN_TIME: PinTime::BYTES,
         VOUCHED: VOUCHED,
     }
 }
@@ -380,6 +394,7 @@ mod tests {
         ];
         let changing = [
             Query::Unpin(about.clone()),
+            Query::Pin(about.clone(), PinTime::Forever),
             Query::Remove(about.clone()),
             Query::RemovePinned(about.clone()),
             Query::SetAside(about),

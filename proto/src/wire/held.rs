@@ -15,6 +15,7 @@
 //!   +   1+1+n         7 in use, then by what, n <= 96
 //!   +   1             8 kept, as it is pinned
 //!   +   1+32          9 set aside, then the root that was found
+//!   +   1+9          10 pinned as it was asked, then how it was kept until now
 //! ```
 
 use super::bytes::{IMAGE_ID, Reader, Writer, choice, fields, text};
@@ -78,6 +79,8 @@ pub enum Finding {
     Pinned,
     /// Its bytes hash to this, which is not what was proven. It has lost its name, and nothing finds it any more.
     SetAside(Root),
+    /// It is pinned as it was asked; until now it was kept like this.
+    PinSet(Kept),
 }
 
 impl Held {
@@ -124,6 +127,10 @@ impl Held {
                 out.u8(9);
                 out.bytes(&root.0);
             }
+            Finding::PinSet(kept) => {
+                out.u8(10);
+                kept.emit(out);
+            }
         }
     }
 
@@ -146,6 +153,7 @@ impl Held {
                 7 => Finding::InUse(body.printable(FINDING_MAX)?),
                 8 => Finding::Pinned,
                 9 => Finding::SetAside(Root(body.array()?)),
+                10 => Finding::PinSet(Kept::parse(body)?),
                 _ => return Err(Discard::Malformed),
             },
         })

@@ -8,6 +8,7 @@
 //!  82   1+n   host name, n <= 128
 //!   +   1+n   software, n <= 32
 //!   +   1     flags: 1 busy | 2 can relay
+//!   +   1+n   if busy: the name of what it is at work on, n <= 48, cut; empty: not known
 //!   +   2     MTU of the interface, 0: not known
 //!   +   1 | 7 | 19   via: 0 nothing heard | family 4 | 6, address, port
 //!   +   1     number of kept runs m, <= 16
@@ -28,7 +29,7 @@ use super::signed_up::{Opened, SignedUp};
 use crate::agree::AgreementPublic;
 use crate::geometry::Geometry;
 use crate::ids::{HostName, ReceiverId, Sequence};
-use crate::limits::{CONTROL_MAX, CONTROL_SMALL, HELD_RUNS_MAX, HOST_NAME_MAX, SOFTWARE_MAX};
+use crate::limits::{BUSY_WITH_MAX, CONTROL_MAX, CONTROL_SMALL, HELD_RUNS_MAX, HOST_NAME_MAX, SOFTWARE_MAX};
 use crate::seal::Cipher;
 use crate::sign::{PublicKey, SIGNATURE_BYTES, Scope, Signer};
 
@@ -41,8 +42,9 @@ pub struct Hello {
     pub name: HostName,
     /// Name and version of its program, for the table.
     pub software: String,
-    /// The host is at work on another session and joins this one afterwards.
-    pub busy: bool,
+    /// If the host is at work on another session and joins this one afterwards: the name of the object there, cut to
+    /// [`BUSY_WITH_MAX`] bytes; empty where it is not known.
+    pub busy: Option<String>,
     /// The host forwards to others if the sender asks it to.
     pub can_relay: bool,
     /// MTU of its interface in bytes; `None` where it is not known.
@@ -112,7 +114,10 @@ impl Hello {
         out.bytes(&self.agreement.0);
         out.text(self.name.as_str());
         out.cut_text(&self.software, SOFTWARE_MAX);
-        out.u8(if self.busy { BUSY } else { 0 } | if self.can_relay { CAN_RELAY } else { 0 });
+        out.u8(if self.busy.is_some() { BUSY } else { 0 } | if self.can_relay { CAN_RELAY } else { 0 });
+        if let Some(name) = &self.busy {
+            out.cut_text(name, BUSY_WITH_MAX);
+        }
         out.u16(self.mtu.unwrap_or(0));
         out.maybe_address(self.via);
         KeptRun::emit_all(&self.kept, HELD_RUNS_MAX, out);
@@ -128,7 +133,7 @@ impl Hello {
             agreement,
             name,
             software,
-            busy: flags & BUSY != 0,
+            busy: if flags & BUSY != 0 { Some(body.printable(BUSY_WITH_MAX)?) } else { None },
             can_relay: flags & CAN_RELAY != 0,
             mtu: Some(body.u16()?).filter(|&mtu| mtu != 0),
             via: body.maybe_address()?,
@@ -148,6 +153,7 @@ fields! {
         NAME: text(HOST_NAME_MAX),
         SOFTWARE: text(SOFTWARE_MAX),
         FLAGS: 1,
+        BUSY_WITH: text(BUSY_WITH_MAX),
         MTU: 2,
         VIA: ADDRESS,
         KEPT: list(HELD_RUNS_MAX, KeptRun::BYTES),

@@ -85,6 +85,41 @@ impl Pin {
     }
 }
 
+/// How long an object is pinned that was published before: a [`Pin`] that is one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PinTime {
+    /// This long from now on, in whole seconds, at least one.
+    For(Duration),
+    /// Until it is unpinned.
+    Forever,
+}
+
+impl PinTime {
+    /// Length on the wire.
+    pub(super) const BYTES: usize = Pin::BYTES;
+
+    pub(super) fn emit(self, out: &mut Writer<'_>) {
+        Pin::from(self).emit(out);
+    }
+
+    pub(super) fn parse(body: &mut Reader<'_>) -> Result<Self, Discard> {
+        match Pin::parse(body)? {
+            Pin::None => Err(Discard::Malformed),
+            Pin::For(time) => Ok(Self::For(time)),
+            Pin::Forever => Ok(Self::Forever),
+        }
+    }
+}
+
+impl From<PinTime> for Pin {
+    fn from(time: PinTime) -> Self {
+        match time {
+            PinTime::For(time) => Self::For(time),
+            PinTime::Forever => Self::Forever,
+        }
+    }
+}
+
 impl fmt::Display for Pin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -82,7 +82,7 @@ pub use answer::{About, Answer, AnswerState, Counter, HeldDigest, Page, page_bre
 pub use ask::{Ask, Query, Sought, Step};
 pub use audience::{Audience, AudiencePage, Meant, NameHash, names_in};
 pub use discard::{Discard, DiscardCounts};
-pub use done::Done;
+pub use done::{CommandOutcome, Done};
 pub use down::Down;
 pub use end::End;
 pub use failed::{Failed, FailureKind};
@@ -90,7 +90,7 @@ pub use header::{Header, UpHeader, VERSION, foreign_version};
 pub use heard::Heard;
 pub use held::{Finding, Held, Kept};
 pub use hello::{Greeting, Hello};
-pub use keeping::{DiskFormat, Pin};
+pub use keeping::{DiskFormat, Pin, PinTime};
 pub use kind::Kind;
 pub(crate) use manifest::manifest_bytes;
 pub use manifest::{Encoding, Listed, ManifestEntry, ManifestRun, manifest_room};

@@ -90,6 +90,12 @@ impl Notice {
         Kind::peek(datagram) == Some(Kind::Notice)
     }
 
+    /// Whether a notice of this version has this tag. Nothing is proven: the tag is in clear, and any key may seal the
+    /// rest.
+    pub fn has_tag(datagram: &[u8], tag: SessionTag) -> bool {
+        Self::is(datagram) && datagram.first() == Some(&VERSION) && datagram.get(2..5) == Some(&tag.0[..])
+    }
+
     /// Opens and reads a notice of any version.
     ///
     /// # Errors

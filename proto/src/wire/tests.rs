@@ -13,9 +13,9 @@ use crate::geometry::Geometry;
 use crate::ids::{BlockIndex, HostName, ObjectName, ReceiverId, Sequence, SessionId};
 use crate::integrity::{BlockHash, Root};
 use crate::limits::{
-    BASE_NAME_MAX, CONTROL_MAX, CONTROL_SMALL, COUNTERS_MAX, DATAGRAM_MAX, FINDING_MAX, HELD_RUNS_MAX,
-    HOST_NAME_MAX, LEASE_MAX, MANIFEST_BLOCKS_MAX, OBJECT_NAME_MAX, REASON_MAX, REPORT_GAPS_MAX,
-    ROUTE_CHILDREN_MAX, SOFTWARE_MAX, STORE_TEXT_MAX, SUSPECTS_MAX,
+    BASE_NAME_MAX, BUSY_WITH_MAX, CONTROL_MAX, CONTROL_SMALL, COUNTERS_MAX, DATAGRAM_MAX, FINDING_MAX,
+    HELD_RUNS_MAX, HOST_NAME_MAX, LEASE_MAX, MANIFEST_BLOCKS_MAX, OBJECT_NAME_MAX, REASON_MAX,
+    REPORT_GAPS_MAX, ROUTE_CHILDREN_MAX, SOFTWARE_MAX, STORE_TEXT_MAX, SUSPECTS_MAX,
 };
 use crate::seal::{Cipher, GroupKey};
 use crate::sign::{Signer, SigningKey};
@@ -27,7 +27,7 @@ fn the_longest_datagram_of_a_host_fills_the_room_of_its_kind() {
         agreement: AGREEMENT,
         name: host(),
         software: long(2 * SOFTWARE_MAX),
-        busy: true,
+        busy: Some(long(2 * BUSY_WITH_MAX)),
         can_relay: true,
         mtu: Some(9_000),
         via: Some(address()),
@@ -42,7 +42,13 @@ fn the_longest_datagram_of_a_host_fills_the_room_of_its_kind() {
         via: Some(address()),
         ..report()
     };
-    let done = Done { root: Root([1; 32]), existing: true, totals: Totals::default(), receipt: receipt() };
+    let done = Done {
+        root: Root([1; 32]),
+        existing: true,
+        totals: Totals::default(),
+        receipt: receipt(),
+        command: CommandOutcome::Failed(long(2 * FINDING_MAX)),
+    };
     let failed = Failed {
         kind: FailureKind::Store,
         reason: long(2 * REASON_MAX),
@@ -198,7 +204,7 @@ fn ask() -> Ask {
         answer_bytes_max: CONTROL_MAX as u16,
         audience: Audience::Everyone,
         agreement: AGREEMENT,
-        query: Query::Verify(sought),
+        query: Query::Pin(sought, PinTime::For(Duration::from_secs(1))),
     }
 }
 

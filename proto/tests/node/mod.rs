@@ -14,7 +14,7 @@ use glancecast_proto::sender::{Expected, HostState, Sender};
 use glancecast_proto::sign::SigningKey;
 use glancecast_proto::time::{Moment, WallClock};
 use glancecast_proto::wire::{
-    Discard, Done, Failed, FailureKind, Hello, Outcome, Receipt, Report, Totals, Up,
+    CommandOutcome, Discard, Done, Failed, FailureKind, Hello, Outcome, Receipt, Report, Totals, Up,
 };
 
 use crate::pair::{HOST, HOST_KEY, at, group_key, key};
@@ -96,6 +96,7 @@ impl Node {
             existing: false,
             totals: Totals::default(),
             receipt: self.receipt(Outcome::Published(root)),
+            command: CommandOutcome::None,
         };
         let failed = Failed {
             kind: FailureKind::NoSpace,
@@ -122,7 +123,7 @@ impl Node {
 
 pub(crate) fn hello(name: &HostName, agreement: AgreementPublic) -> Hello {
     let (name, software) = (name.clone(), String::new());
-    Hello { agreement, name, software, busy: false, can_relay: false, mtu: None, via: None, kept: Vec::new() }
+    Hello { agreement, name, software, busy: None, can_relay: false, mtu: None, via: None, kept: Vec::new() }
 }
 
 /// Returns a report of a host that has received `bytes_received` bytes, and asks for nothing.

@@ -18,8 +18,8 @@ use glancecast_proto::sign::{PublicKey, SigningKey};
 use glancecast_proto::time::{Moment, WallClock};
 use glancecast_proto::units::Rate;
 use glancecast_proto::wire::{
-    BaseName, DeficitRun, DiskFormat, Done, Encoding, Failed, FailureKind, GapRun, Header, Hello, KeptRun,
-    Outcome, Pin, Receipt, Report, SymbolHash, Totals, Up,
+    BaseName, CommandOutcome, DeficitRun, DiskFormat, Done, Encoding, Failed, FailureKind, GapRun, Header,
+    Hello, KeptRun, Outcome, Pin, Receipt, Report, SymbolHash, Totals, Up,
 };
 
 use super::{INSIDERS, Insider, Scene, address, insider, name};
@@ -198,7 +198,12 @@ impl Push {
         let insider = &scene.insiders[usize::from(id) - 1];
         let up = match choice {
             0..20 => {
-                let hello = hello(&name, insider.agreement, self.dice.below(3) == 0, self.kept());
+                let hello = hello(
+                    &name,
+                    insider.agreement,
+                    (self.dice.below(3) == 0).then(|| "y".to_owned()),
+                    self.kept(),
+                );
                 let sequence = self.next_sequence();
                 return seal_hello(&hello, &insider.upward, &insider.host_key, self::insider(id), sequence);
             }
@@ -211,7 +216,14 @@ impl Push {
             _ => {
                 let existing = self.dice.below(2) == 0;
                 let outcome = if existing { Outcome::Existing(root) } else { Outcome::Published(root) };
-                Up::Done(Done { root, existing, totals, receipt: self.receipt(insider, name, outcome) })
+                let command = match self.dice.below(4) {
+                    0 => CommandOutcome::Failed("no".into()),
+                    1 => CommandOutcome::Running,
+                    2 => CommandOutcome::Succeeded,
+                    _ => CommandOutcome::None,
+                };
+                let receipt = self.receipt(insider, name, outcome);
+                Up::Done(Done { root, existing, totals, receipt, command })
             }
         };
         // Now and then it is sealed under what all who have the group key know.
@@ -264,7 +276,7 @@ impl Push {
 
     /// Returns the first hello of any host with this name, whose key is `seed` 32 times.
     pub(crate) fn hello_of(called: &str, seed: u8, id: ReceiverId) -> Vec<u8> {
-        let hello = hello(&name(called), AgreementPublic([9; 32]), false, Vec::new());
+        let hello = hello(&name(called), AgreementPublic([9; 32]), None, Vec::new());
         let key = SigningKey::from_seed(&[seed; 32].into());
         seal_hello(&hello, &Cipher::upward(&GroupKey::new(KEY), SESSION, id), &key, id, 1)
     }
@@ -330,7 +342,7 @@ fn known(scene: &Scene) -> BTreeMap<HostName, PublicKey> {
     [(name("host-0"), scene.insiders[3].host_key.public()), (name("host-1"), nobody)].into()
 }
 
-fn hello(name: &HostName, agreement: AgreementPublic, busy: bool, kept: Vec<KeptRun>) -> Hello {
+fn hello(name: &HostName, agreement: AgreementPublic, busy: Option<String>, kept: Vec<KeptRun>) -> Hello {
     Hello {
         agreement,
         name: name.clone(),

@@ -12,11 +12,11 @@ use glancecast_proto::integrity::{BlockHash, Fingerprint, Root};
 use glancecast_proto::limits::CONTROL_SMALL;
 use glancecast_proto::time::WallClock;
 use glancecast_proto::wire::{
-    About, Ack, Announce, Answer, AnswerState, Ask, Audience, AudiencePage, BaseName, Counter, DeficitRun,
-    DiskFormat, Done, Down, Encoding, End, Failed, FailureKind, Finding, GapRun, Heard, Held, HeldDigest,
-    Hello, Kept, KeptRun, Kind, Listed, ManifestEntry, ManifestRun, Notice, Outcome, Page, Part, Pin, Poll,
-    Probe, Proofs, Query, Receipt, Report, Route, RouteAck, Sought, Step, SymbolHash, SymbolHeader, Totals,
-    Up, VERSION,
+    About, Ack, Announce, Answer, AnswerState, Ask, Audience, AudiencePage, BaseName, CommandOutcome,
+    Counter, DeficitRun, DiskFormat, Done, Down, Encoding, End, Failed, FailureKind, Finding, GapRun, Heard,
+    Held, HeldDigest, Hello, Kept, KeptRun, Kind, Listed, ManifestEntry, ManifestRun, Notice, Outcome, Page,
+    Part, Pin, PinTime, Poll, Probe, Proofs, Query, Receipt, Report, Route, RouteAck, Sought, Step,
+    SymbolHash, SymbolHeader, Totals, Up, VERSION,
 };
 
 use super::{
@@ -92,6 +92,8 @@ fn queries() -> Vec<(&'static str, Value)> {
         ("ask-status", unsigned(Query::Status(Sought::new(None, Some(IMAGE_ID.into())).expect("a UUID")))),
         ("ask-verify", Value::Ask(ask("[2001:db8::7]:65535", Query::Verify(sought())), Signed::No)),
         ("ask-unpin", unsigned(Query::Unpin(sought()))),
+        ("ask-pin", unsigned(Query::Pin(sought(), PinTime::For(Duration::from_secs(7 * 86_400))))),
+        ("ask-pin-forever", unsigned(Query::Pin(sought(), PinTime::Forever))),
         ("ask-remove", unsigned(Query::Remove(sought()))),
         ("ask-remove-pinned", unsigned(Query::RemovePinned(sought()))),
         ("ask-set-aside", unsigned(Query::SetAside(sought()))),
@@ -224,7 +226,7 @@ fn hello() -> Hello {
         agreement: agreement(&HOST_AGREEMENT),
         name: host(),
         software: SOFTWARE.into(),
-        busy: false,
+        busy: None,
         can_relay: true,
         mtu: Some(1_500),
         via: Some(address("192.0.2.7:7167")),
@@ -233,7 +235,8 @@ fn hello() -> Hello {
 }
 
 fn busy_hello() -> Hello {
-    Hello { busy: true, can_relay: false, mtu: None, via: None, kept: Vec::new(), ..hello() }
+    let busy = Some("debian-13 (März).raw".to_owned());
+    Hello { busy, can_relay: false, mtu: None, via: None, kept: Vec::new(), ..hello() }
 }
 
 fn kept(first: u32, blocks: u32) -> KeptRun {
@@ -276,7 +279,11 @@ fn complete_report() -> Report {
 
 fn done(outcome: Outcome) -> Done {
     let existing = matches!(outcome, Outcome::Existing(_));
-    Done { root: ROOT, existing, totals: TOTALS, receipt: receipt(outcome) }
+    let command = match existing {
+        true => CommandOutcome::None,
+        false => CommandOutcome::Failed("exit status 1: no space".into()),
+    };
+    Done { root: ROOT, existing, totals: TOTALS, receipt: receipt(outcome), command }
 }
 
 fn failed() -> Failed {
@@ -344,12 +351,13 @@ fn held(name: &str, kept: Kept, finding: Finding) -> Held {
     }
 }
 
-/// Returns the findings of a host that was to remove objects, or to set them aside.
+/// Returns the findings of a host that was to remove objects, to set them aside, or to pin them.
 fn objects_kept() -> Page {
     let objects = vec![
         held("in use", Kept::ByRule, Finding::InUse("5f1e3c9a-2c1f-4c0f-9d52-3f7d8f1f6a11".into())),
         held("pinned", Kept::Forever, Finding::Pinned),
         held("set aside", Kept::ByRule, Finding::SetAside(Root([0xCD; 32]))),
+        held("pin set", Kept::Until(WallClock(1_767_830_400_000)), Finding::PinSet(Kept::Forever)),
     ];
     Page::Objects { number: 1, objects }
 }

@@ -173,7 +173,7 @@ fn hello_words(hello: &Hello, say: &mut Say<'_>) {
     say("agreement key", &hello.agreement);
     say("name", &hello.name);
     say("software", &hello.software);
-    say("busy", &hello.busy);
+    say("busy", &hello.busy.as_ref().map_or("no".to_owned(), |name| format!("with {name:?}")));
     say("can relay", &hello.can_relay);
     say("MTU", &hello.mtu.map_or("not known".to_owned(), |mtu| mtu.to_string()));
     via_words(hello.via, say);
@@ -188,6 +188,7 @@ fn up_words(up: &Up, say: &mut Say<'_>) {
             say("existing", &done.existing);
             totals_words(&done.totals, say);
             receipt_words(&done.receipt, say);
+            say("command after the publication", &format_args!("{:?}", done.command));
         }
         Up::Failed(failed) => {
             say("failure", &format_args!("{:?} ({})", failed.kind, failed.kind as u8));
@@ -302,6 +303,7 @@ fn held_words(held: &Held, say: &mut Say<'_>) {
         Finding::InUse(by) => format!("in use, {by}"),
         Finding::Pinned => "kept, as it is pinned".to_owned(),
         Finding::SetAside(root) => format!("set aside, {root}"),
+        Finding::PinSet(was) => format!("pinned, was kept {}", kept(*was)),
     };
     let words = format!(
         "image id {}, {} bytes, root {}, proven at {}, kept {}, finding: {finding}",

@@ -1,9 +1,7 @@
 //! A snapshot in the text format of Prometheus (version 0.0.4). Names have base units; counters end in `_total`; no label
 //! has an image or a host, of which there may be any number. docs/monitoring.md lists them.
 
-use std::collections::BTreeMap;
-use std::fmt::{Display, Write};
-
+use glancecast_platform::exposition::{Kind, Page};
 use glancecast_proto::relay::Refused;
 use glancecast_proto::wire::Discard;
 
@@ -23,7 +21,7 @@ pub(super) fn text(snapshot: &Snapshot) -> String {
         store(&mut page, facts);
     }
     relay(&mut page, &snapshot.relay);
-    page.0
+    page.into_text()
 }
 
 fn program(page: &mut Page, snapshot: &Snapshot) {
@@ -262,65 +260,6 @@ fn relay(page: &mut Page, relay: &RelayState) {
     page.by_reason("why", Refused::ALL.map(Refused::name), &relay.refused);
 }
 
-/// The text so far.
-#[derive(Default)]
-struct Page(String);
-
-#[derive(Clone, Copy)]
-enum Kind {
-    Counter,
-    Gauge,
-}
-
-impl Page {
-    /// Begins a family of samples.
-    fn family(&mut self, name: &'static str, help: &str, kind: Kind) {
-        let kind = match kind {
-            Kind::Counter => "counter",
-            Kind::Gauge => "gauge",
-        };
-        // Writing to a String cannot fail.
-        let _ = writeln!(self.0, "# HELP {name} {help}\n# TYPE {name} {kind}");
-    }
-
-    /// Adds a sample to the last family.
-    fn sample(&mut self, labels: &[(&str, &str)], value: impl Display) {
-        let name =
-            self.0.rsplit("# TYPE ").next().and_then(|rest| rest.split(' ').next()).unwrap_or_default();
-        let mut line = name.to_owned();
-        for (at, (label, text)) in labels.iter().enumerate() {
-            let before = if at == 0 { '{' } else { ',' };
-            let _ = write!(line, "{before}{label}=\"{}\"", escaped(text));
-        }
-        let end = if labels.is_empty() { "" } else { "}" };
-        let _ = writeln!(self.0, "{line}{end} {value}");
-    }
-
-    /// Adds a family of one sample.
-    fn one(&mut self, name: &'static str, help: &str, kind: Kind, value: impl Display) {
-        self.family(name, help, kind);
-        self.sample(&[], value);
-    }
-
-    /// Adds a sample for each reason, also for those that did not occur: a series that begins with its first event cannot
-    /// show it as a change.
-    fn by_reason<const N: usize>(
-        &mut self,
-        label: &str,
-        reasons: [&'static str; N],
-        counts: &BTreeMap<&'static str, u64>,
-    ) {
-        for reason in reasons {
-            self.sample(&[(label, reason)], counts.get(reason).copied().unwrap_or(0));
-        }
-    }
-}
-
-/// Escapes the value of a label.
-fn escaped(text: &str) -> String {
-    text.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n")
-}
-
 fn seconds(ms: u64) -> f64 {
     ms as f64 / 1e3
 }
@@ -397,11 +336,6 @@ mod tests {
     #[test]
     fn each_kind_of_failure_is_a_result() {
         assert!(FailureKind::ALL.iter().all(|kind| RESULTS.contains(&kind.name())));
-    }
-
-    #[test]
-    fn a_label_cannot_end_its_line() {
-        assert_eq!(escaped("a\"b\\c\nd"), "a\\\"b\\\\c\\nd");
     }
 
     struct Family<'a> {

@@ -1,4 +1,4 @@
-//! Queries about the copies that a host holds: they are listed, let go of, removed, hashed, and set aside.
+//! Queries about the copies that a host holds: they are listed, pinned, let go of, removed, hashed, and set aside.
 
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, SyncSender};
@@ -9,10 +9,10 @@ use glancecast_platform::clock::wall;
 use glancecast_proto::ids::ObjectName;
 use glancecast_proto::integrity::Root;
 use glancecast_proto::query::{Asker, Reply};
-use glancecast_proto::wire::{AnswerState, Finding, Held, HeldDigest, Kept, Query, printable};
+use glancecast_proto::wire::{AnswerState, Finding, Held, HeldDigest, Kept, Pin, PinTime, Query, printable};
 
 use super::{QueryWorker, Task, empty_reply};
-use crate::store::{self, Pinned, Pins, Removal, StoreError, Verified};
+use crate::store::{self, PinChange, Pinned, Pins, Removal, StoreError, Verified};
 
 /// Copies to hash: `reply` has an entry for each, `files` the file of each.
 pub(super) struct HashTask {
@@ -33,6 +33,7 @@ impl QueryWorker {
                 meant.iter().filter_map(|held| entry(held, Finding::Listed)).collect()
             }
             Query::Unpin(_) => meant.iter().filter_map(|held| self.unpin(held, &task)).collect(),
+            &Query::Pin(_, time) => meant.iter().filter_map(|held| self.pin(held, time, &task)).collect(),
             Query::Remove(_) | Query::RemovePinned(_) if meant.is_empty() => Vec::new(),
             Query::Remove(_) | Query::RemovePinned(_) => {
                 // The search for users may take longer than a querier waits for a sign of life.
@@ -75,6 +76,22 @@ impl QueryWorker {
         tracing::info!(file = held.file, asker = %task.asker, "unpinned {}", printable(&held.name));
         let listed = entry(held, Finding::LetGo(was))?;
         Some(Held { kept: Kept::ByRule, ..listed })
+    }
+
+    fn pin(&self, held: &store::Held, time: PinTime, task: &Task) -> Option<Held> {
+        let (file, name, asker) = (&held.file, printable(&held.name), task.asker);
+        match self.store.pin(file, time) {
+            Ok(Some(PinChange { was, pinned })) => {
+                tracing::info!(file, %asker, "pinned {name} {}", Pin::from(time));
+                let listed = entry(held, Finding::PinSet(kept(was)))?;
+                Some(Held { kept: kept(pinned), ..listed })
+            }
+            Ok(None) => None,
+            Err(error) => {
+                tracing::warn!(file, %asker, "{name} is not pinned: its record cannot be written: {error}");
+                entry(held, Finding::Failed(format!("its record cannot be written: {error}")))
+            }
+        }
     }
 
     fn remove(&self, held: &store::Held, task: &Task) -> Option<Held> {

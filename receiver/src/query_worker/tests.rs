@@ -12,7 +12,7 @@ use glancecast_proto::seal::{Cipher, GroupKey};
 use glancecast_proto::senders::Senders;
 use glancecast_proto::sign::SigningKey;
 use glancecast_proto::time::WallClock;
-use glancecast_proto::wire::{Announce, Ask, Audience, DiskFormat, Finding, Kept, Pin, Sought};
+use glancecast_proto::wire::{Announce, Ask, Audience, DiskFormat, Finding, Kept, Pin, PinTime, Sought};
 
 use super::*;
 use crate::store::{Begun, StoreOptions, StoreSpec, Verified};
@@ -62,6 +62,26 @@ fn letting_go_says_what_it_was_and_is_done() {
         assert_eq!((&reply.objects[0].finding, reply.objects[0].kept), (&Finding::LetGo(was), Kept::ByRule));
         assert_eq!(reply.pinned, pinned);
     }
+    workers.join();
+}
+
+#[test]
+fn a_pin_is_set_as_asked_and_the_answer_says_what_it_was() {
+    let dir = tempfile::tempdir().expect("temporary directory");
+    let store = store(&dir);
+    hold(&store, &dir, "image", Pin::None);
+    hold(&store, &dir, "other", Pin::None);
+    let mut workers = QueryWorkers::start(&store, dir.path(), &waker(), unlimited()).expect("threads");
+    let mut pin = |time| {
+        workers.open(lookup(), Query::Pin(sought("image"), time), asker());
+        let reply = final_reply(&mut workers);
+        assert_eq!((reply.objects.len(), reply.pinned), (1, 1));
+        (reply.objects[0].finding.clone(), reply.objects[0].kept)
+    };
+    assert_eq!(pin(PinTime::Forever), (Finding::PinSet(Kept::ByRule), Kept::Forever));
+    let (finding, kept) = pin(PinTime::For(Duration::from_secs(3600)));
+    assert_eq!(finding, Finding::PinSet(Kept::Forever));
+    assert!(matches!(kept, Kept::Until(_)), "{kept:?}");
     workers.join();
 }
 

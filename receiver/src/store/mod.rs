@@ -41,7 +41,7 @@ use std::thread;
 use glancecast_platform::clock::wall;
 use glancecast_proto::integrity::Root;
 use glancecast_proto::receiver::Proof;
-use glancecast_proto::wire::{Announce, BaseName};
+use glancecast_proto::wire::{Announce, BaseName, PinTime};
 
 use crate::on_published::PublishedImage;
 use at_work::Working;
@@ -54,7 +54,7 @@ pub use format::find_tool;
 
 pub use min_free::MinFree;
 pub use partial::PartialFile;
-pub use publications::{Held, Pinned};
+pub use publications::{Held, PinChange, Pinned};
 use removal::Fate;
 pub use removal::{Pins, Removal};
 pub use spec::{KeepUnfinished, SpecError, StoreOptions};
@@ -222,6 +222,15 @@ impl Store {
     /// shares the directory may remove the file.
     pub fn unpin(&self, file: &str) -> bool {
         self.parts().is_some_and(|parts| parts.log.unpin(file, wall()))
+    }
+
+    /// Pins an object's file ([`Held::file`]) from now on, longer or shorter than until now; `None` if it is no longer
+    /// there.
+    ///
+    /// # Errors
+    /// The error of writing its record: it is pinned as before.
+    pub fn pin(&self, file: &str, time: PinTime) -> io::Result<Option<PinChange>> {
+        self.parts().map_or(Ok(None), |parts| parts.log.pin(file, time, wall()))
     }
 
     /// Removes an object's file ([`Held::file`]), unless something uses it; unless it is pinned, where pins

@@ -6,8 +6,9 @@
 //! ```
 //!
 //! The name goes in one step, under the lock that a push enters its file by ([`super::at_work`]): a push that was first
-//! keeps the file, and one that comes later finds none. The record of the publication goes after the name; after a crash
-//! in between, the record is dropped as that of any file that is gone.
+//! keeps the file, and one that comes later finds none. The same holds for a pin, by the lock of the publication log.
+//! The record of the publication goes after the name; after a crash in between, the record is dropped as that of any
+//! file that is gone.
 //!
 //! A copy that is set aside is an unfinished file of its object, whose blocks are all to be proven: the next push of the
 //! object reads each of them, and asks for those that are damaged. It is kept as long as unfinished files are.
@@ -126,12 +127,12 @@ fn take_name(parts: &Parts, held: &Held, fate: Fate) -> Result<Taken, StoreError
     if is_locked {
         return Ok(Taken::Not(Removal::InUse(LOCKED.to_owned())));
     }
-    let aside = match fate {
-        Fate::Removed(_) => folder.hide(file, &*open, None)?,
-        Fate::SetAside => folder.hide(file, &*open, Some(held))?,
+    let (pins, kept_for_a_push) = match fate {
+        Fate::Removed(pins) => (pins, None),
+        Fate::SetAside => (Pins::Ended, Some(held)),
     };
-    parts.log.forget(file);
-    Ok(Taken::Aside(aside))
+    let taken = parts.log.take(file, pins, wall(), || folder.hide(file, &*open, kept_for_a_push))?;
+    Ok(taken.map_or(Taken::Not(Removal::Pinned), Taken::Aside))
 }
 
 fn find(parts: &Parts, file: &str) -> Option<Held> {

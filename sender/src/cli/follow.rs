@@ -1,6 +1,7 @@
 //! Follows a push or a query: shows its progress while it runs, and stops it on a signal.
 
 use std::io;
+use std::pin::pin;
 use std::time::Duration;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -91,6 +92,21 @@ impl Signals {
                 _ = self.next() => running.stop(),
                 _ = ticks.tick() => show(running.progress()),
             }
+        }
+    }
+
+    /// The same, and awaits `beside` as long as `running` lasts.
+    pub(super) async fn follow_and<P: Clone, R>(
+        &mut self,
+        running: &mut Running<P, R>,
+        gap: Duration,
+        show: impl FnMut(P),
+        beside: impl Future<Output = ()>,
+    ) {
+        let mut follow = pin!(self.follow(running, gap, show));
+        tokio::select! {
+            () = &mut follow => {}
+            () = beside => follow.await,
         }
     }
 }

@@ -12,6 +12,7 @@ mod query;
 pub(crate) mod racks_file;
 mod rekey;
 mod remove;
+mod repair;
 mod send;
 mod settle;
 mod turn;
@@ -46,6 +47,10 @@ pub fn run(args: Args) -> ExitCode {
         Command::Verify(args) if args.quarantine => query::about_image(args.image, QueryKind::SetAside),
         Command::Verify(args) => query::about_image(args.image, QueryKind::Verify),
         Command::Unpin(args) => query::about_image(*args, QueryKind::Unpin),
+        Command::Pin(args) => {
+            let time = args.time;
+            query::about_image(args.image, |image| QueryKind::Pin(image, time))
+        }
         Command::Remove(args) => remove::run(*args),
         Command::Doctor(args) => doctor::run(*args),
         Command::Rekey(args) => rekey::run(*args),

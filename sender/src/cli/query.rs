@@ -1,4 +1,4 @@
-//! `glancecast hosts`, `status`, `verify`, `unpin`: sends a query to the group, and prints the hosts' answers.
+//! `glancecast hosts`, `status`, `verify`, `pin`, `unpin`: sends a query to the group, and prints the hosts' answers.
 
 use std::time::Duration;
 
@@ -54,7 +54,10 @@ pub(super) fn status(args: StatusArgs) -> Result<u8, Failure> {
 }
 
 /// Asks about the copies of an image.
-pub(super) fn about_image(args: ImageQueryArgs, kind: fn(String) -> QueryKind) -> Result<u8, Failure> {
+pub(super) fn about_image(
+    args: ImageQueryArgs,
+    kind: impl FnOnce(String) -> QueryKind,
+) -> Result<u8, Failure> {
     let namesakes = args.namesakes();
     run(args.query, kind(args.image), namesakes, Enrol::No)
 }
@@ -112,7 +115,11 @@ async fn ask(
 }
 
 /// Sends the query once, and shows its progress if it lasts.
-async fn once(request: &QueryRequest, signals: &mut Signals, enrol: Enrol) -> Result<QueryResult, Failure> {
+pub(super) async fn once(
+    request: &QueryRequest,
+    signals: &mut Signals,
+    enrol: Enrol,
+) -> Result<QueryResult, Failure> {
     let mut query = signals.or(request.start()).await?;
     if let Some(text) = &query.plan.notice {
         tracing::warn!("{text}");
@@ -144,6 +151,7 @@ fn columns(kind: &QueryKind) -> &'static [Column] {
     match kind {
         QueryKind::Hosts => &HOSTS,
         QueryKind::Status(_)
+        | QueryKind::Pin(..)
         | QueryKind::Verify(_)
         | QueryKind::Remove(_)
         | QueryKind::RemovePinned(_)

@@ -5,6 +5,7 @@ use super::follow::Signals;
 use super::{Failure, block_on, print_outcome};
 use crate::output::json;
 use crate::output::rekey_report::{Report, text};
+use crate::output::terminal::output_room;
 
 /// Runs a step of a replacement and prints how far the hosts are.
 pub(super) fn run(args: RekeyArgs) -> Result<u8, Failure> {
@@ -21,7 +22,7 @@ async fn rekey(args: RekeyArgs) -> Result<u8, Failure> {
     };
     match json {
         true => print_outcome(&json::line(&Report::new(&result))),
-        false => print_outcome(&text(&result)),
+        false => print_outcome(&text(&result, output_room())),
     }
     Ok(result.exit_code())
 }

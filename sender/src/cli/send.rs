@@ -1,16 +1,19 @@
 //! `glancecast send`: builds the request, runs it, and prints the result.
 
+use std::path::Path;
 use std::time::Duration;
 
 use glancecast_platform::cli;
+use glancecast_platform::clock::wall;
 use glancecast_platform::known_hosts::Occasion;
 use glancecast_proto::sender::Verdict;
 use glancecast_proto::wire::printable;
 
 use super::args::SendArgs;
 use super::follow::{Caught, Signals};
+use super::repair::Limited;
 use super::turn::{self, IfTaken};
-use super::{Failure, block_on, print_list, print_outcome, tell_failure};
+use super::{Failure, block_on, print_list, print_outcome, repair, tell_failure};
 use crate::output::events::{Events, Lines};
 use crate::output::formats::Listing;
 use crate::output::plan::{Planned, explain};
@@ -19,12 +22,21 @@ use crate::output::progress::{Bar, Bars, Preparation};
 use crate::output::push_report::Report;
 use crate::output::push_table::{COLUMNS, confirmations, list, summary};
 use crate::output::terminal::output_room;
-use crate::output::{json, notices};
+use crate::output::{json, metrics, notices};
 use crate::pipeline::push::Progress;
 use crate::request::{PushPlan, PushRequest, QueuedPush, RequestError, Told};
 
 /// Pushes one image after the other, and prints the result of each.
-pub(super) fn run(mut args: SendArgs) -> Result<u8, Failure> {
+pub(super) fn run(args: SendArgs) -> Result<u8, Failure> {
+    let (metrics_file, started) = (args.metrics_file.clone().filter(|_| !args.dry_run), wall());
+    let result = push_all(args);
+    if let (Err(failure), Some(path)) = (&result, &metrics_file) {
+        metrics::write_ending(path, started, failure.code());
+    }
+    result
+}
+
+fn push_all(mut args: SendArgs) -> Result<u8, Failure> {
     let mut lines = events(&mut args)?;
     let result = block_on(send(args, lines.as_mut()))?;
     if let (Err(failure), Some(lines)) = (&result, &mut lines) {
@@ -57,9 +69,21 @@ async fn send(args: SendArgs, mut lines: Option<&mut Lines>) -> Result<u8, Failu
     let bars = if json || quiet { Bars::Off } else { Bars::of_errors() };
     let listing = args.output.listing(&COLUMNS)?;
     let mut signals = Signals::listen()?;
-    let ask = args.ask;
-    let manner =
-        Manner { ask, json, quiet, lists, looked_at, bars, listing: &listing, if_taken: args.if_taken() };
+    let (ask, repair) = (args.ask, args.repair);
+    let (if_taken, metrics_file) = (args.if_taken(), args.metrics_file.clone());
+    let metrics_file = metrics_file.as_deref().filter(|_| looked_at != LookedAt::Only);
+    let manner = Manner {
+        ask,
+        json,
+        quiet,
+        lists,
+        looked_at,
+        bars,
+        listing: &listing,
+        if_taken,
+        metrics_file,
+        repair,
+    };
     let queue = signals.or(args.queue()?.resolve()).await?;
     let (count, mut worst) = (queue.len(), cli::EXIT_OK);
     for (i, QueuedPush { label, request }) in queue.into_iter().enumerate() {
@@ -69,12 +93,16 @@ async fn send(args: SendArgs, mut lines: Option<&mut Lines>) -> Result<u8, Failu
         if !quiet {
             cli::tell(&format!("glancecast: image {} of {count}: {label}", i + 1));
         }
+        let started = wall();
         let code = match push(&request, &label, manner, &mut signals, lines.as_deref_mut()).await {
             Ok(code) => code,
             Err(failure @ (Failure::Interrupted(_) | Failure::System(_))) => return Err(failure),
             Err(failure) => {
                 let problem = failure.problem();
                 problem.print(json);
+                if let Some(path) = metrics_file {
+                    metrics::write_ending(path, started, problem.code);
+                }
                 if let Some(lines) = &mut lines {
                     lines.fail(problem.code, &problem.message);
                 }
@@ -115,6 +143,17 @@ struct Manner<'a> {
     looked_at: LookedAt,
     bars: Bars,
     if_taken: IfTaken,
+    /// Where the result goes as metrics.
+    metrics_file: Option<&'a Path>,
+    /// Whether the hosts verify their copies first.
+    repair: bool,
+}
+
+impl Manner<'_> {
+    /// Whether what is only good to know is told.
+    fn told(&self) -> Told {
+        if self.quiet { Told::IfWrong } else { Told::Always }
+    }
 }
 
 /// Pushes one image and prints the result.
@@ -125,7 +164,20 @@ async fn push(
     signals: &mut Signals,
     lines: Option<&mut Lines>,
 ) -> Result<u8, Failure> {
-    let Manner { ask, json, quiet, lists, listing, looked_at, bars, if_taken } = manner;
+    let Manner { ask, json, quiet, lists, listing, looked_at, bars, if_taken, metrics_file, .. } = manner;
+    let limited = match manner.repair {
+        false => None,
+        true => match repair::limit(request, signals, manner.told()).await? {
+            Limited::To(limited) => Some(*limited),
+            Limited::Nothing(found) => {
+                if let Some(path) = metrics_file {
+                    metrics::write_ending(path, found.plan.config.started, found.exit_code());
+                }
+                return repair::print_nothing(&found, manner.json, manner.lists);
+            }
+        },
+    };
+    let request = limited.as_ref().unwrap_or(request);
     let _turn = match request.options().network.destinations.group() {
         Some(group) if looked_at != LookedAt::Only => signals.or(turn::wait(group, label, if_taken)).await?,
         _ => None,
@@ -158,7 +210,8 @@ async fn push(
             events.show(&progress);
         }
     };
-    signals.follow(&mut push.running, TICK, show).await;
+    let look = push.plan.look_for_unheard(push.running.control());
+    signals.follow_and(&mut push.running, TICK, show, look).await;
     bar.clear();
     let progress = push.running.progress();
     let mut result = push.finish().await;
@@ -167,8 +220,11 @@ async fn push(
         events.show(&progress);
         events.finish(&result);
     }
-    let told = if quiet { Told::IfWrong } else { Told::Always };
-    request.options().known_hosts.remember(&result.outcome.first_uses, Occasion::FirstUse).tell(told);
+    let known_hosts = &request.options().known_hosts;
+    known_hosts.remember(&result.outcome.first_uses, Occasion::FirstUse).tell(manner.told());
+    if let Some(path) = metrics_file {
+        metrics::write(path, &result);
+    }
     let verdict = &result.outcome.verdict;
     if json {
         print_outcome(&json::line(&Report::new(&result)));
@@ -213,7 +269,7 @@ enum LookedAt {
 fn show_plan(plan: &PushPlan, looked_at: LookedAt, json: bool) {
     let view = plan.view();
     match (json, looked_at) {
-        (false, _) => print_outcome(&explain(plan, &view)),
+        (false, _) => print_outcome(&explain(plan, &view, output_room())),
         (true, LookedAt::Only) => print_outcome(&json::line(&Planned::new(plan, &view))),
         (true, _) => cli::tell(json::line(&Planned::new(plan, &view)).trim_end()),
     }

@@ -100,6 +100,14 @@ pub(crate) fn lines(room: Room, head: &[String], sides: &[Side], rows: &[&[Strin
     text
 }
 
+/// Returns a sentence in lines that fit the room, each with its end.
+pub(crate) fn fitted(sentence: &str, room: Room) -> String {
+    match room {
+        Room::Columns(columns) => wrap(sentence, columns).into_iter().map(|line| line + "\n").collect(),
+        Room::Unbounded => format!("{sentence}\n"),
+    }
+}
+
 /// The narrowest lines that reasons are broken into.
 const REASON_COLUMNS_MIN: usize = 20;
 

@@ -142,6 +142,7 @@ mod tests {
             expected: true,
             standing: Standing::Answered,
             key: None,
+            addr: None,
             about: None,
             objects: held.iter().map(object).collect(),
             counters: Vec::new(),

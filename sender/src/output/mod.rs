@@ -8,6 +8,7 @@ pub(crate) mod formats;
 pub(crate) mod grid;
 pub(crate) mod inventory;
 pub(crate) mod json;
+pub(crate) mod metrics;
 pub(crate) mod notices;
 pub(crate) mod plan;
 pub(crate) mod preflight;

@@ -1,7 +1,6 @@
 //! By which ways a push reaches its hosts: before it (`--explain`), and in its report.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt::Write;
 use std::net::{IpAddr, SocketAddr};
 
 use glancecast_platform::cli;
@@ -13,47 +12,47 @@ use glancecast_proto::wire::printable;
 use indicatif::BinaryBytes;
 use serde::Serialize;
 
-use super::columns::{Room, Side, columns};
+use super::columns::{Room, Side, columns, fitted};
 use super::preflight::Preflight;
 use super::{dash, seconds};
 use crate::request::PushPlan;
 
-/// Returns the plan of a push that is to begin, for people.
-pub(crate) fn explain(plan: &PushPlan, view: &PlanView) -> String {
+/// Returns the plan of a push that is to begin, for people, in lines that fit the room.
+pub(crate) fn explain(plan: &PushPlan, view: &PlanView, room: Room) -> String {
     let reach = &plan.config.reach;
     let mut text = String::new();
+    let mut say = |line: String| text.push_str(&fitted(&line, room));
     let bytes = plan.config.geometry.object_bytes();
-    let _ = writeln!(text, "plan: {}, {} to {}", plan.config.name, BinaryBytes(bytes), ways(plan, view));
+    say(format!("plan: {}, {} to {}", plan.config.name, BinaryBytes(bytes), ways(plan, view)));
     if let Expected::Named(names) = &plan.config.expected {
-        let _ = writeln!(text, "for {}: {}", counted(names.len(), "host"), fold(names));
+        say(format!("for {}: {}", counted(names.len(), "host"), fold(names)));
     }
     if let Some(rate) = Rate::from_bits(view.rate) {
         let time = view.time.map_or_else(String::new, |time| {
             format!(": {} in about {:.1} s", BinaryBytes(bytes), time.as_secs_f64())
         });
-        let _ = writeln!(
-            text,
+        say(format!(
             "{} of each datagram from interface {}, each at up to {rate}{time}",
             copies(view.copies),
             plan.interface.name
-        );
+        ));
     }
-    text.push_str(&columns(Room::Unbounded, HEAD, SIDES, &rows(reach.group, view)));
+    text.push_str(&columns(room, HEAD, SIDES, &rows(reach.group, view)));
+    let mut say = |line: String| text.push_str(&fitted(&line, room));
     if reach.group.is_some() && !reach.hosts.is_empty() {
         let networks = networks(reach.hosts.iter().map(|(_, addr)| addr.ip()));
         let how = if reach.relays { "one relay in each network" } else { "a copy for each host" };
-        let _ = writeln!(
-            text,
+        say(format!(
             "{} in {} have an address, for the case that the group does not reach them: {how}",
             counted(reach.hosts.len(), "host"),
             counted(networks.len(), "network"),
-        );
+        ));
     }
     for (host, why) in plan.missing_addresses.iter().take(MISSING_MAX) {
-        let _ = writeln!(text, "no address of {host}: {}", printable(&why.to_string()));
+        say(format!("no address of {host}: {}", printable(&why.to_string())));
     }
     if plan.missing_addresses.len() > MISSING_MAX {
-        let _ = writeln!(text, "nor of {} more", plan.missing_addresses.len() - MISSING_MAX);
+        say(format!("nor of {} more", plan.missing_addresses.len() - MISSING_MAX));
     }
     text
 }

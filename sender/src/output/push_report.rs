@@ -7,7 +7,7 @@ use glancecast_proto::hex::Hex;
 use glancecast_proto::ids::HostName;
 use glancecast_proto::ranges::fold;
 use glancecast_proto::sender::{Expected, HostReceipt, HostRow, Pace, Verdict, Via};
-use glancecast_proto::wire::{BaseName, Outcome, Pin};
+use glancecast_proto::wire::{BaseName, CommandOutcome, Outcome, Pin};
 use serde::Serialize;
 
 use super::crowd::Cause;
@@ -122,6 +122,7 @@ struct Host<'a> {
     address: Option<String>,
     state: &'static str,
     reason: Option<&'a str>,
+    on_published: Option<Command<'a>>,
     hint: Option<HintReport<'a>>,
     sidelined: Option<&'static str>,
     seconds: Option<f64>,
@@ -140,6 +141,25 @@ struct Host<'a> {
     via_host: Option<&'a str>,
     via_address: Option<String>,
     receipt: Option<Receipt>,
+}
+
+/// What came of the command that a host ran after the publication.
+#[derive(Serialize)]
+struct Command<'a> {
+    outcome: &'static str,
+    reason: Option<&'a str>,
+}
+
+impl<'a> Command<'a> {
+    fn of(command: &'a CommandOutcome) -> Option<Self> {
+        let (outcome, reason) = match command {
+            CommandOutcome::None => return None,
+            CommandOutcome::Succeeded => ("succeeded", None),
+            CommandOutcome::Running => ("running", None),
+            CommandOutcome::Failed(how) => ("failed", Some(how.as_str())),
+        };
+        Some(Self { outcome, reason })
+    }
 }
 
 /// What a host has signed at the end. docs/security.md says how it is checked.
@@ -277,6 +297,7 @@ impl<'a> Host<'a> {
             address: row.addr.map(|addr| addr.ip().to_string()),
             state: row.state.name(),
             reason: row.reason.as_deref(),
+            on_published: Command::of(&row.command),
             hint: hints.get(&row.name).map(HintReport::of),
             sidelined: row.sidelined.map(|sideline| sideline.cause.name()),
             seconds: row.time.map(seconds),

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use glancecast_platform::units::Rate;
 use glancecast_proto::sender::{HostRow, HostState, Verdict, Via};
-use glancecast_proto::wire::printable;
+use glancecast_proto::wire::{CommandOutcome, printable};
 use indicatif::{BinaryBytes, HumanCount};
 
 use super::columns::Room;
@@ -73,17 +73,18 @@ fn cells(row: &HostRow, result: &PushResult) -> Vec<Cell> {
 
 /// Returns why a host is in its state, and what was wrong with it.
 fn why(row: &HostRow) -> String {
-    let mut why = row.reason.clone().unwrap_or_default();
-    let drops = row.totals.socket_drops;
-    if drops > 0 {
-        let separator = if why.is_empty() { "" } else { "; " };
-        let _ = write!(
-            why,
-            "{separator}{} datagrams dropped by its own socket: its CPU or net.core.rmem_max is short",
-            HumanCount(drops)
-        );
-    }
-    why
+    let command = match &row.command {
+        CommandOutcome::None | CommandOutcome::Succeeded => None,
+        CommandOutcome::Running => Some("its on_published still runs: its journal has the end".to_owned()),
+        CommandOutcome::Failed(how) => Some(format!("its on_published failed: {how}")),
+    };
+    let drops = (row.totals.socket_drops > 0).then(|| {
+        format!(
+            "{} datagrams dropped by its own socket: its CPU or net.core.rmem_max is short",
+            HumanCount(row.totals.socket_drops)
+        )
+    });
+    [row.reason.clone(), command, drops].into_iter().flatten().collect::<Vec<_>>().join("; ")
 }
 
 /// Returns how many hosts hold a copy, how long that took, and the others by reason.

@@ -105,6 +105,7 @@ fn verdict(verdict: CopyVerdict) -> (u8, &'static str) {
         CopyVerdict::Verifying => (6, "verifying"),
         CopyVerdict::Held => (7, "held"),
         CopyVerdict::Intact => (7, "intact"),
+        CopyVerdict::PinSet => (7, "pin set"),
         CopyVerdict::LetGo => (7, "let go"),
         CopyVerdict::NotPinned => (7, "not pinned"),
         CopyVerdict::Removed => (7, "removed"),

@@ -48,6 +48,7 @@ struct Image<'a> {
 struct Host<'a> {
     name: &'a str,
     expected: bool,
+    address: Option<String>,
     state: &'static str,
     reason: Option<&'a str>,
     hint: Option<HintReport<'a>>,
@@ -123,6 +124,7 @@ impl<'a> Report<'a> {
                 Query::Status(_) => "status",
                 Query::Verify(_) => "verify",
                 Query::Unpin(_) => "unpin",
+                Query::Pin(..) => "pin",
                 Query::Remove(_) | Query::RemovePinned(_) => "remove",
                 Query::SetAside(_) => "verify",
                 Query::Diagnose { .. } => "diagnose",
@@ -154,6 +156,7 @@ impl<'a> Host<'a> {
         Self {
             name: row.name.as_str(),
             expected: row.expected,
+            address: row.addr.map(|addr| addr.ip().to_canonical().to_string()),
             state: row.standing.name(),
             reason: row.reason.as_deref(),
             hint: hints.get(&row.name).map(HintReport::of),
@@ -173,7 +176,7 @@ impl<'a> Host<'a> {
 impl<'a> Object<'a> {
     fn new(held: &'a Held) -> Self {
         let was = match held.finding {
-            Finding::LetGo(was) => Some(was),
+            Finding::LetGo(was) | Finding::PinSet(was) => Some(was),
             _ => None,
         };
         Self {

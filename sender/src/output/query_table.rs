@@ -122,6 +122,7 @@ fn copy(row: &HostAnswer, held: &Held, result: &QueryResult) -> Vec<Cell> {
         | Finding::Failed(_)
         | Finding::Removed
         | Finding::InUse(_)
+        | Finding::PinSet(_)
         | Finding::Pinned => (held.kept, held.root),
     };
     let proven = Cell {
@@ -152,6 +153,9 @@ pub(super) fn why(row: &HostAnswer, held: Option<&Held>, result: &QueryResult, w
             )
         }),
         Some(Finding::InUse(by)) => Some(format!("in use by {by}")),
+        Some(Finding::PinSet(was)) if was.is_pinned() => {
+            Some(format!("until now it was pinned {}", kept(*was)))
+        }
         Some(Finding::Pinned) => Some("unpin it, or give --even-pinned".to_owned()),
         Some(Finding::SetAside(_)) => Some("push it again: what is damaged is sent".to_owned()),
         _ => None,
@@ -222,6 +226,10 @@ fn summary(result: &QueryResult) -> String {
         Query::Unpin(sought) => match count(CopyVerdict::LetGo) {
             1 => write!(text, "; 1 lets go of {sought}"),
             count => write!(text, "; {count} let go of {sought}"),
+        },
+        Query::Pin(sought, _) => match count(CopyVerdict::PinSet) {
+            1 => write!(text, "; 1 keeps {sought} as asked"),
+            count => write!(text, "; {count} keep {sought} as asked"),
         },
         Query::Remove(sought) | Query::RemovePinned(sought) => {
             write!(text, "; {} removed {sought}", count(CopyVerdict::Removed))

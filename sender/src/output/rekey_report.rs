@@ -1,17 +1,15 @@
 //! How far the replacement of a group key is: the table, and `--json`.
 
-use std::fmt::Write;
-
 use glancecast_proto::ids::HostName;
 use glancecast_proto::wire::printable;
 use serde::Serialize;
 
-use super::columns::{Room, Side, columns};
+use super::columns::{Room, Side, columns, fitted};
 use super::{Outages, outages};
 use crate::request::{OldKey, Progress, RekeyHost, RekeyResult};
 
-/// Returns a row for each host, what has become of both keys, and the next step.
-pub(crate) fn text(result: &RekeyResult) -> String {
+/// Returns a row for each host, what has become of both keys, and the next step, in lines that fit the room.
+pub(crate) fn text(result: &RekeyResult, room: Room) -> String {
     if result.hosts.is_empty() {
         let into = printable(&result.into.display().to_string());
         return format!("{into} is not being replaced: nothing is left to do\n");
@@ -21,18 +19,20 @@ pub(crate) fn text(result: &RekeyResult) -> String {
         [name.to_string(), word(host.progress).to_owned(), reason]
     };
     let rows: Vec<[String; 3]> = result.hosts.iter().map(row).collect();
-    let mut text = columns(Room::Unbounded, ["HOST", "STATE", "WHY"], [Side::Left; 3], &rows);
+    let mut text = columns(room, ["HOST", "STATE", "WHY"], [Side::Left; 3], &rows);
     let [awaited, has, finished, left_out] =
         [Progress::Awaited, Progress::Has, Progress::Finished, Progress::LeftOut].map(|at| result.count(at));
-    let _ = writeln!(
-        text,
-        "\n{} of {} hosts have the new key; {awaited} awaited, {left_out} left out",
+    let counts = format!(
+        "{} of {} hosts have the new key; {awaited} awaited, {left_out} left out",
         has + finished,
         has + finished + awaited
     );
-    let _ = writeln!(text, "{}", keys(result));
-    text.push_str(&outages(&result.outages));
-    let _ = writeln!(text, "{}", next_step(result));
+    text.push('\n');
+    for line in [counts, keys(result), outages(&result.outages).trim_end().to_owned(), next_step(result)] {
+        if !line.is_empty() {
+            text.push_str(&fitted(&line, room));
+        }
+    }
     text
 }
 
@@ -125,7 +125,7 @@ mod tests {
     fn who_has_it_who_is_off_and_what_to_do_next() {
         let result =
             result(&[("c1", Progress::Has), ("c2", Progress::Awaited), ("c7", Progress::LeftOut)], false);
-        let text = text(&result);
+        let text = text(&result, Room::Unbounded);
         for says in [
             "c1    has both keys  -",
             "c2    awaited        off",
@@ -150,17 +150,29 @@ mod tests {
     fn each_end_names_its_next_step() {
         let done = result(&[("c1", Progress::Finished)], true);
         assert!(
-            text(&done).contains("retired on every host and removed here")
-                && text(&done).contains("\nnext: ")
+            shown(&done).contains("retired on every host and removed here")
+                && shown(&done).contains("\nnext: ")
         );
         let kept = RekeyResult { old_key: OldKey::Kept, ..result(&[("c1", Progress::Has)], false) };
-        assert!(text(&kept).contains("then run the same command with --finish"));
+        assert!(shown(&kept).contains("then run the same command with --finish"));
         assert_eq!(
-            text(&self::result(&[], true)),
+            shown(&self::result(&[], true)),
             "/etc/group.key is not being replaced: nothing is left to do\n"
         );
         let none = RekeyResult { installed: false, ..result(&[("c1", Progress::Awaited)], false) };
-        assert!(text(&none).contains("is unchanged") && text(&none).contains("--resume"));
+        assert!(shown(&none).contains("is unchanged") && shown(&none).contains("--resume"));
+    }
+
+    #[test]
+    fn no_line_is_wider_than_the_screen() {
+        let hosts = [("c1", Progress::Has), ("compute-2", Progress::Awaited), ("c7", Progress::LeftOut)];
+        let text = text(&result(&hosts, false), Room::Columns(60));
+        assert!(text.lines().all(|line| crate::output::width::width(line) <= 60), "{text}");
+        assert!(text.contains("--finish"), "{text}");
+    }
+
+    fn shown(result: &RekeyResult) -> String {
+        text(result, Room::Unbounded)
     }
 
     fn result(hosts: &[(&str, Progress)], finished: bool) -> RekeyResult {

@@ -42,7 +42,12 @@ impl<P: Clone, R> Running<P, R> {
 
     /// Returns the progress; it is at most 100 ms old.
     pub fn progress(&self) -> P {
-        self.control.progress.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.control.progress()
+    }
+
+    /// Returns what the thread shares with this handle, for whoever follows its progress.
+    pub(crate) fn control(&self) -> Control<P> {
+        self.control.clone()
     }
 
     /// Ends the work early: a push sends its hosts the end and gives up, a query waits for no more answers.
@@ -77,6 +82,14 @@ impl<P> Control<P> {
     /// Whether the handle asks for the end.
     pub(crate) fn is_stopped(&self) -> bool {
         self.stop.load(Ordering::Relaxed)
+    }
+
+    /// Returns the progress; it is at most 100 ms old.
+    pub(crate) fn progress(&self) -> P
+    where
+        P: Clone,
+    {
+        self.progress.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Changes the progress that the handle shows.

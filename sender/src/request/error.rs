@@ -10,7 +10,7 @@ use glancecast_platform::known_hosts::KnownHostsError;
 use glancecast_platform::sender_keys::SenderKeyError;
 use glancecast_platform::transport::{DestinationsError, SocketError};
 use glancecast_proto::geometry::GeometryError;
-use glancecast_proto::ids::NameError;
+use glancecast_proto::ids::{HostName, NameError};
 use glancecast_proto::limits::{HOSTS_MAX, PATHS_MAX};
 
 use super::RekeyError;
@@ -142,6 +142,8 @@ pub enum RequestError {
          written by each host of the group"
     )]
     ExcludeWhat,
+    #[error("!{0} takes nothing away: no host of that name is in the list before it")]
+    ExceptsNothing(HostName),
     #[error("every host that was chosen is excluded: nobody is left")]
     AllExcluded,
     #[error("{0} hosts; at most {HOSTS_MAX} are possible in one push")]

@@ -37,6 +37,11 @@ impl HostList {
         self.hosts.difference(&self.except).cloned().collect()
     }
 
+    /// Returns the hosts after a `!` that are not among the others: such an exception takes nothing away.
+    pub fn idle_exceptions(&self) -> impl Iterator<Item = &HostName> {
+        self.except.difference(&self.hosts)
+    }
+
     /// Adds the hosts of another list.
     ///
     /// # Errors

@@ -67,6 +67,11 @@ impl Listed {
     /// The file cannot be read, or a line is wrong.
     pub fn from_file(path: &Path) -> Result<Self, RequestError> {
         let text = read(path).map_err(|error| RequestError::HostsFile { path: path.to_owned(), error })?;
+        Self::of_lines(&text, path)
+    }
+
+    /// Reads hosts from the text of a file.
+    fn of_lines(text: &str, path: &Path) -> Result<Self, RequestError> {
         let mut all = Self::default();
         for (i, line) in text.lines().enumerate() {
             let line = line.split('#').next().unwrap_or("").trim();
@@ -188,6 +193,31 @@ const FILE_BYTES_MAX: u64 = 8 << 20;
 /// cannot follow a blank.
 fn looks_like_an_address(word: &str) -> bool {
     word.contains(['.', ':']) && word.chars().all(|c| c.is_ascii_hexdigit() || ".:[]%".contains(c))
+}
+
+/// Reads the text of a hosts file, and of an option.
+#[cfg(any(test, fuzzing))]
+pub(crate) fn fuzzed(text: &str) {
+    use glancecast_proto::ids::is_unprintable;
+    use glancecast_proto::limits::HOSTS_MAX;
+
+    let file = Listed::of_lines(text, Path::new("/nodes.txt")).map_err(|error| error.to_string());
+    let option = text.parse::<Listed>().map_err(|error| error.to_string());
+    for read in [file, option] {
+        match read {
+            Ok(Listed { hosts, addresses }) => {
+                assert!(hosts.hosts.len() <= HOSTS_MAX && hosts.except.len() <= HOSTS_MAX);
+                assert!(addresses.keys().all(|host| hosts.hosts.contains(host)));
+                assert!(hosts.idle_exceptions().all(|host| !hosts.hosts.contains(host)));
+                let names: Vec<HostName> = hosts.hosts.iter().cloned().collect();
+                if !names.is_empty() {
+                    let folded = crate::hosts::ranges::fold(&names);
+                    assert_eq!(crate::hosts::ranges::unfold(&folded), Ok(names), "{folded}");
+                }
+            }
+            Err(message) => assert!(!message.contains(is_unprintable), "{message:?}"),
+        }
+    }
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@ use glancecast_platform::random;
 use glancecast_proto::ids::{HostName, ObjectName, SessionId};
 use glancecast_proto::limits::{CONTROL_MAX, CONTROL_SMALL};
 use glancecast_proto::query::{QuerierConfig, Standing};
-use glancecast_proto::wire::{Query, Sought, is_image_id};
+use glancecast_proto::wire::{PinTime, Query, Sought, is_image_id};
 
 use super::survey::Group;
 use super::{
@@ -29,6 +29,8 @@ pub struct QueryRequest {
     pub cloud: CloudChoice,
     /// Which image is meant if several active ones in Glance have the name.
     pub namesakes: Namesakes,
+    /// Whether the image is looked up in Glance also if no cloud is chosen: in the one of the environment.
+    pub is_in_glance: bool,
     /// The network.
     pub network: Network,
     /// The time for which hosts are asked. Hosts that have begun to answer or to verify are waited for longer.
@@ -54,6 +56,8 @@ pub enum QueryKind {
     Verify(String),
     /// Ends the pin of an image: hosts keep it no longer than their own rules say.
     Unpin(String),
+    /// Pins an image: hosts keep it for this time from now on, however they kept it until now.
+    Pin(String, PinTime),
     /// Removes the hosts' copies of an image, unless something uses them or they are pinned.
     Remove(String),
     /// The same, also if they are pinned.
@@ -94,7 +98,8 @@ impl QueryRequest {
         let key = self.key.load()?;
         let signer = self.signing.load()?;
         let interface = self.network.interface()?;
-        let is_in_glance = self.cloud != CloudChoice::default() || self.namesakes == Namesakes::Latest;
+        let is_chosen = self.cloud != CloudChoice::default() || self.namesakes == Namesakes::Latest;
+        let is_in_glance = self.is_in_glance || is_chosen;
         let cloud = match self.targets.asks_nova() || is_in_glance {
             true => Some(Cloud::connect(&self.cloud).await?),
             false => None,
@@ -153,6 +158,7 @@ impl QueryKind {
             Self::Hosts => Query::Hosts,
             Self::Status(image) => Query::Status(sought(image, cloud, rule).await?),
             Self::Verify(image) => Query::Verify(sought(image, cloud, rule).await?),
+            Self::Pin(image, time) => Query::Pin(sought(image, cloud, rule).await?, *time),
             Self::Unpin(image) => Query::Unpin(sought(image, cloud, rule).await?),
             Self::Remove(image) => Query::Remove(sought(image, cloud, rule).await?),
             Self::RemovePinned(image) => Query::RemovePinned(sought(image, cloud, rule).await?),
@@ -232,6 +238,7 @@ mod tests {
             targets: Targets::Count(1),
             cloud: CloudChoice::default(),
             namesakes: Namesakes::Refused,
+            is_in_glance: false,
             network,
             wait: Duration::from_millis(50),
             key: KeySource::Insecure,

@@ -39,6 +39,8 @@ pub enum CopyVerdict {
     Failed,
     /// The host is still verifying it.
     Verifying,
+    /// It is pinned as it was asked.
+    PinSet,
     /// Its pin was ended.
     LetGo,
     /// It had no pin.
@@ -63,6 +65,7 @@ impl CopyVerdict {
             Self::Missing => "missing",
             Self::Failed => "failed",
             Self::Verifying => "verifying",
+            Self::PinSet => "pin_set",
             Self::LetGo => "let_go",
             Self::NotPinned => "not_pinned",
             Self::Removed => "removed",
@@ -80,6 +83,7 @@ impl CopyVerdict {
             Finding::Intact => Self::Intact,
             Finding::Differs(_) => Self::Differs,
             Finding::Failed(_) => Self::Failed,
+            Finding::PinSet(_) => Self::PinSet,
             Finding::LetGo(was) if was.is_pinned() => Self::LetGo,
             Finding::LetGo(_) => Self::NotPinned,
             Finding::Removed => Self::Removed,
@@ -91,7 +95,7 @@ impl CopyVerdict {
 
     fn is_well(self) -> bool {
         match self {
-            Self::Held | Self::Intact | Self::LetGo | Self::NotPinned | Self::Removed => true,
+            Self::Held | Self::Intact | Self::PinSet | Self::LetGo | Self::NotPinned | Self::Removed => true,
             Self::Differs
             | Self::Missing
             | Self::Failed

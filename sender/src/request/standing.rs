@@ -108,7 +108,7 @@ pub(crate) mod tests {
     use std::time::Duration;
 
     use glancecast_proto::sender::HostState;
-    use glancecast_proto::wire::Totals;
+    use glancecast_proto::wire::{CommandOutcome, Totals};
 
     use super::*;
 
@@ -133,6 +133,7 @@ pub(crate) mod tests {
             via: None,
             served: None,
             receipt: None,
+            command: CommandOutcome::None,
         }
     }
 

@@ -66,23 +66,43 @@ impl<'a> From<&'a QueryPlan> for Group<'a> {
     }
 }
 
+impl<'a> Group<'a> {
+    /// Returns the same group, asked by another network.
+    pub(super) fn on(self, network: &'a Network) -> Self {
+        Self { network, ..self }
+    }
+}
+
 impl Group<'_> {
     /// Returns hints for missing hosts: names that people confuse with theirs, of hosts that are there or are known; else
     /// what a diagnosis finds at their addresses. A group that cannot be asked gives no hint.
     pub(super) async fn hints(&self, missing: &[HostName]) -> Hints {
-        let Expected::Named(expected) = self.expected else { return Hints::new() };
-        if missing.is_empty() {
+        if missing.is_empty() || !matches!(self.expected, Expected::Named(_)) {
             return Hints::new();
         }
         // One after the other: both may have to answer to the same port.
-        let present = self.present().await.unwrap_or_else(|error| {
-            tracing::debug!("the group cannot be asked who is there: {error}");
-            BTreeSet::new()
-        });
-        let found = self.examined(missing).await.unwrap_or_else(|error| {
-            tracing::debug!("the missing hosts cannot be examined: {error}");
-            Hints::new()
-        });
+        let present = self.present().await;
+        let found = self.examined(missing).await;
+        self.combined(missing, &present, found)
+    }
+
+    /// Returns the same hints, found at the same time: answers come to any free port.
+    pub(super) async fn hints_at_once(&self, missing: &[HostName]) -> Hints {
+        if missing.is_empty() || !matches!(self.expected, Expected::Named(_)) {
+            return Hints::new();
+        }
+        let (present, found) = tokio::join!(self.present(), self.examined(missing));
+        self.combined(missing, &present, found)
+    }
+
+    /// Returns names that people confuse with those of missing hosts, of hosts that are known. Nobody is asked.
+    pub(super) fn known_hints(&self, missing: &[HostName]) -> Hints {
+        self.combined(missing, &BTreeSet::new(), Hints::new())
+    }
+
+    /// Returns hints by the names of hosts that are `present` and of those that are known, and by what was `found`.
+    fn combined(&self, missing: &[HostName], present: &BTreeSet<HostName>, found: Hints) -> Hints {
+        let Expected::Named(expected) = self.expected else { return Hints::new() };
         let is_other = |name: &&HostName| !expected.contains(*name);
         let hints = alike::hints(missing.iter(), present.iter().filter(is_other));
         let without = missing.iter().filter(|name| !hints.contains_key(*name));
@@ -91,11 +111,19 @@ impl Group<'_> {
         found.into_iter().chain(known).chain(hints).collect()
     }
 
-    /// Returns what the first step of a diagnosis finds of missing hosts whose addresses are known.
-    async fn examined(&self, missing: &[HostName]) -> Result<Hints, RequestError> {
+    /// Returns what the first step of a diagnosis finds of missing hosts whose addresses are known; nothing if they
+    /// cannot be examined.
+    async fn examined(&self, missing: &[HostName]) -> Hints {
         if self.missing == MissingHosts::LeftAlone {
-            return Ok(Hints::new());
+            return Hints::new();
         }
+        self.examine(missing).await.unwrap_or_else(|error| {
+            tracing::debug!("the missing hosts cannot be examined: {error}");
+            Hints::new()
+        })
+    }
+
+    async fn examine(&self, missing: &[HostName]) -> Result<Hints, RequestError> {
         let names: Vec<HostName> = missing.iter().take(EXAMINED_MAX).cloned().collect();
         let addresses = match &self.addresses {
             Some(addresses) => addresses.clone(),
@@ -137,11 +165,14 @@ impl Group<'_> {
         Ok(findings.iter().rev().flat_map(of).collect())
     }
 
-    /// Returns the names of the hosts that answer.
-    async fn present(&self) -> Result<BTreeSet<HostName>, RequestError> {
-        let answers = self.ask(Expected::Anyone, WAIT, WAIT_MAX).await?;
+    /// Returns the names of the hosts that answer; none if the group cannot be asked.
+    async fn present(&self) -> BTreeSet<HostName> {
+        let answers = self.ask(Expected::Anyone, WAIT, WAIT_MAX).await.unwrap_or_else(|error| {
+            tracing::debug!("the group cannot be asked who is there: {error}");
+            Vec::new()
+        });
         let heard = answers.into_iter().filter(|row| row.about.is_some() || row.standing.is_finding());
-        Ok(heard.map(|row| row.name).collect())
+        heard.map(|row| row.name).collect()
     }
 
     /// Asks who is there and what each holds. Asks for `wait`, and waits for those that have begun to answer until

@@ -37,6 +37,8 @@ pub enum Targets {
         of: Box<Targets>,
         /// The hosts that are left out.
         except: BTreeSet<HostName>,
+        /// Why, for the table.
+        why: &'static str,
     },
 }
 
@@ -47,10 +49,15 @@ impl Targets {
     /// [`RequestError::ExcludeWhat`] if the hosts are not named, neither here nor in Nova: a push to everyone, or to a
     /// number of hosts, is written by each host of the group.
     pub fn except(self, except: BTreeSet<HostName>) -> Result<Self, RequestError> {
+        self.without(except, EXCLUDED)
+    }
+
+    /// The same, for this reason.
+    pub(super) fn without(self, except: BTreeSet<HostName>, why: &'static str) -> Result<Self, RequestError> {
         match self {
             all if except.is_empty() => Ok(all),
             Self::Anyone | Self::Count(_) => Err(RequestError::ExcludeWhat),
-            of => Ok(Self::Except { of: Box::new(of), except }),
+            of => Ok(Self::Except { of: Box::new(of), except, why }),
         }
     }
 
@@ -93,7 +100,7 @@ impl Targets {
     /// Determines the hosts. `cloud` is required for [`Targets::Nova`].
     pub(super) async fn resolve(&self, cloud: Option<&Cloud>) -> Result<ResolvedTargets, RequestError> {
         match self {
-            Self::Except { of, except } => Box::pin(of.resolve(cloud)).await?.without(except),
+            Self::Except { of, except, why } => Box::pin(of.resolve(cloud)).await?.without(except, why),
             all => all.resolve_all(cloud).await,
         }
     }
@@ -141,14 +148,14 @@ impl ResolvedTargets {
     }
 
     /// Takes hosts away. Those that were not among them are named in a notice, as they may be misspelt.
-    fn without(mut self, except: &BTreeSet<HostName>) -> Result<Self, RequestError> {
+    fn without(mut self, except: &BTreeSet<HostName>, why: &str) -> Result<Self, RequestError> {
         let Expected::Named(names) = &mut self.expected else { return Err(RequestError::ExcludeWhat) };
         for host in except {
             let is_chosen = names.remove(host);
             let left_out = &mut self.left_out;
             let in_nova = left_out.unused.contains_key(host.as_str());
             if is_chosen {
-                left_out.unused.insert(host.to_string(), EXCLUDED.to_owned());
+                left_out.unused.insert(host.to_string(), why.to_owned());
             } else if !in_nova {
                 left_out.not_chosen.insert(host.clone());
             }

@@ -83,15 +83,17 @@ pub(crate) const SETTINGS: &[Setting] = &[
     setting("allow", Kind::List),
     setting("allow_unsandboxed", Kind::Switch),
     setting("max_virtual_size", Kind::Text),
+    setting("metrics_file", Kind::Path),
 ];
 
 const fn setting(name: &'static str, kind: Kind) -> Setting {
     Setting { name, kind }
 }
 
-/// Whether a command that has the option takes the setting. `rekey` has its own times under the names of others.
+/// Whether a command that has the option takes the setting. The timeout is that of a push, which lasts long: `rekey`
+/// asks hosts that are off for as long as its own.
 pub(crate) fn is_for(name: &str, command: &str) -> bool {
-    command != "rekey" || !matches!(name, "timeout" | "wait")
+    command != "rekey" || name != "timeout"
 }
 
 /// Returns the names that a value excludes in the places below it. It may be the value of an option that is no setting.

@@ -4,11 +4,12 @@ use std::ffi::OsString;
 
 use super::catalog::{Kind, SETTINGS, Setting};
 use super::error::SettingsError;
-use super::file::is_a_secret;
+use super::file::{is_a_key, is_a_secret};
 use super::layers::{Entry, Layer, Origin};
 use super::nearest::nearest;
 
-/// Returns the settings of the environment. An empty value is none, as for the `OS_*` variables.
+/// Returns the settings of the environment. An empty value is none, as for the `OS_*` variables; but not that of a key:
+/// a push would be sealed or signed by another one than was meant, or not at all.
 ///
 /// # Errors
 /// All mistakes. A variable with another name is none, unless it looks like a slip: programs around this one may have
@@ -23,6 +24,9 @@ pub(super) fn parse(
         };
         let origin = Origin::Environment(format!("{PREFIX}{name}"));
         match (setting(name), value.is_empty()) {
+            (Some(setting), true) if is_a_key(setting.name) => {
+                errors.push(SettingsError::EmptyKey { origin, name: setting.name.to_owned() });
+            }
             (_, true) => {}
             (Some(setting), _) => match values(setting, value, origin) {
                 Ok(entry) => entries.push(entry),
@@ -114,6 +118,8 @@ mod tests {
                 "GLANCECAST_STRICT_HOSTS: strict_hosts: \"maybe\": write true",
             ),
             ("GLANCECAST_KEY", key.as_str(), "GLANCECAST_KEY: key names a file"),
+            ("GLANCECAST_KEY", "", "GLANCECAST_KEY: key is empty"),
+            ("GLANCECAST_SENDER_KEY", "", "GLANCECAST_SENDER_KEY: sender_key is empty"),
         ] {
             let errors = read(&[(variable, value)]).expect_err(variable);
             let found = errors[0].to_string();

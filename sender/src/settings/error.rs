@@ -27,6 +27,8 @@ pub(crate) enum SettingsError {
          environment"
     )]
     Secret { origin: Origin, name: String },
+    #[error("{origin}: {name} is empty: name the file of the key, or leave the setting out")]
+    EmptyKey { origin: Origin, name: String },
     #[error("there is no profile {name:?}{}", profiles(known))]
     Profile { name: String, known: Vec<String> },
 }

@@ -108,6 +108,9 @@ impl Reader<'_> {
         let (origin, name) = (origin.clone(), setting.name.to_owned());
         let values = match (kind, value) {
             (Kind::Text, DeValue::String(text)) => Some(vec![text.to_string()]),
+            (Kind::Path, DeValue::String(text)) if text.is_empty() && is_a_key(setting.name) => {
+                return Err(SettingsError::EmptyKey { origin, name });
+            }
             (Kind::Path, DeValue::String(text)) if is_a_secret(setting.name, text) => {
                 return Err(SettingsError::Secret { origin, name });
             }
@@ -143,9 +146,14 @@ impl Reader<'_> {
     }
 }
 
+/// Whether a setting names the file of a key.
+pub(super) fn is_a_key(name: &str) -> bool {
+    matches!(name, "key" | "sender_key")
+}
+
 /// Whether the value of a setting that names a key file looks like the key.
 pub(super) fn is_a_secret(name: &str, value: &str) -> bool {
-    matches!(name, "key" | "sender_key") && value.len() >= KEY_CHARS_MIN && !value.contains(['/', '.'])
+    is_a_key(name) && value.len() >= KEY_CHARS_MIN && !value.contains(['/', '.'])
 }
 
 /// Whether files after an `@` are named from the root: what else they would be relative to depends on the caller.
@@ -236,6 +244,7 @@ mod tests {
             ("ttl = 0", "line 1: ttl: write a number from 1 to 255, without quotes"),
             ("strict_hosts = \"yes\"", "line 1: strict_hosts: write true or false, without quotes"),
             ("rate = 400", "line 1: rate: write a text in quotes"),
+            ("key = \"\"", "line 1: key is empty: name the file of the key"),
             ("key = \"~/k\"", "line 1: key: write the whole path in quotes, without ~"),
             ("aggregate = []", "line 1: aggregate: write a text in quotes, or several"),
             ("hosts = \"a,!@nodes\"", "line 1: hosts: write names in quotes"),

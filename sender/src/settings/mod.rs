@@ -17,6 +17,8 @@ mod environment;
 mod error;
 mod file;
 mod find;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzz;
 mod layers;
 mod nearest;
 

@@ -22,8 +22,8 @@ use glancecast_proto::sign::SigningKey;
 use glancecast_proto::time::Moment;
 use glancecast_proto::units::Rate;
 use glancecast_proto::wire::{
-    DeficitRun, Discard, DiskFormat, Done, Encoding, Hello, Kind, ManifestEntry, Outcome, Pin, Receipt,
-    Report, SYMBOL_OVERHEAD, SymbolHeader, Totals, Up,
+    CommandOutcome, DeficitRun, Discard, DiskFormat, Done, Encoding, Hello, Kind, ManifestEntry, Outcome,
+    Pin, Receipt, Report, SYMBOL_OVERHEAD, SymbolHeader, Totals, Up,
 };
 
 use super::dice::Dice;
@@ -368,7 +368,7 @@ impl Node {
             agreement: AgreementKey::derive(&overhear::start_secret(), SESSION, self.id).public(),
             name: self.name.clone(),
             software: "simulated".into(),
-            busy: false,
+            busy: None,
             can_relay: false,
             mtu: None,
             via: None,
@@ -404,7 +404,8 @@ impl Node {
     fn done(&mut self, root: glancecast_proto::integrity::Root) -> Vec<u8> {
         let (scope, outcome) = (GroupKey::new(KEY).scope(SESSION), Outcome::Published(root));
         let receipt = Receipt::sign(&self.key, scope, self.name.clone(), WALL, outcome);
-        self.seal(&Up::Done(Done { root, existing: false, totals: Totals::default(), receipt }))
+        let command = CommandOutcome::None;
+        self.seal(&Up::Done(Done { root, existing: false, totals: Totals::default(), receipt, command }))
     }
 
     fn seal(&mut self, up: &Up) -> Vec<u8> {

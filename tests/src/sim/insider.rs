@@ -19,8 +19,8 @@ use glancecast_proto::seal::{Cipher, GroupKey};
 use glancecast_proto::sign::SigningKey;
 use glancecast_proto::time::{Moment, WallClock};
 use glancecast_proto::wire::{
-    Announce, Audience, DeficitRun, DiskFormat, Done, Down, End, Failed, FailureKind, Hello, Kind, Notice,
-    Outcome, Part, Pin, Poll, Receipt, Report, Totals, Up, UpHeader, VERSION,
+    Announce, Audience, CommandOutcome, DeficitRun, DiskFormat, Done, Down, End, Failed, FailureKind, Hello,
+    Kind, Notice, Outcome, Part, Pin, Poll, Receipt, Report, Totals, Up, UpHeader, VERSION,
 };
 use zeroize::Zeroizing;
 
@@ -393,7 +393,8 @@ impl Insider {
     fn done(&mut self, scene: &Scene<'_>, name: &HostName) -> Up {
         let root = scene.root.filter(|_| self.dice.chance(0.7)).unwrap_or(Root([1; 32]));
         let receipt = self.receipt(scene, name, Outcome::Published(root));
-        Up::Done(Done { root, existing: false, totals: Totals::default(), receipt })
+        let command = CommandOutcome::None;
+        Up::Done(Done { root, existing: false, totals: Totals::default(), receipt, command })
     }
 
     fn receipt(&self, scene: &Scene<'_>, name: &HostName, outcome: Outcome) -> Receipt {
@@ -437,7 +438,7 @@ impl Insider {
             agreement: self.agreement.public(),
             name,
             software: String::new(),
-            busy: self.dice.chance(0.2),
+            busy: self.dice.chance(0.2).then(|| "something".to_owned()),
             can_relay: false,
             mtu: None,
             via: None,

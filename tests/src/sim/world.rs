@@ -462,7 +462,7 @@ impl World {
             SenderEvent::OtherVersion(..) if self.insider.is_none() => {
                 return Err("a host is called one of another version".to_owned());
             }
-            SenderEvent::OtherVersion(..) | SenderEvent::FirstUse(..) => {}
+            SenderEvent::OtherVersion(..) | SenderEvent::OtherKey(_) | SenderEvent::FirstUse(..) => {}
             SenderEvent::Relaying(_) | SenderEvent::RelayLost { .. } => {}
             SenderEvent::Unheard { .. } | SenderEvent::Deaf(_) => {}
             SenderEvent::KeyChanged(name, key) | SenderEvent::UnknownKey(name, key) => {

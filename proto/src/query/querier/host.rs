@@ -241,6 +241,7 @@ impl Host {
             expected,
             standing: if self.is_whole() { Standing::of(&self.about.state) } else { Standing::Partial },
             key: Some(self.key()),
+            addr: Some(self.address),
             about: Some(self.about.clone()),
             objects: self.objects.clone(),
             counters: self.counters.clone(),

@@ -122,6 +122,7 @@ pub(super) fn unheard(name: &HostName, expected: bool, foreign: Option<&str>) ->
         expected,
         standing,
         key: None,
+        addr: None,
         about: None,
         objects: Vec::new(),
         counters: Vec::new(),

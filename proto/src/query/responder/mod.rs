@@ -268,6 +268,7 @@ impl Responder {
             | Query::Status(_)
             | Query::Verify(_)
             | Query::Unpin(_)
+            | Query::Pin(..)
             | Query::Remove(_)
             | Query::RemovePinned(_)
             | Query::SetAside(_) => {

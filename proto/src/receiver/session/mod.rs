@@ -1,9 +1,12 @@
 //! One session on one host: what was announced, what arrived, and what is to be sent.
 //!
-//! `turns` decides when this host sends, `reports` what it says then, and `arrivals` counts what came. A [`Session`]
-//! decides which stage it is in; the [`Receiver`](super::Receiver) begins and leaves it.
+//! `turns` decides when this host sends, `reports` what it says then, `arrivals` counts what came, and `one_sided`
+//! notices a path that works one way only. `closing` is the end, with its final report. A [`Session`] decides which
+//! stage it is in; the [`Receiver`](super::Receiver) begins and leaves it.
 
 mod arrivals;
+mod closing;
+mod one_sided;
 mod reports;
 mod strangers;
 #[cfg(test)]
@@ -13,11 +16,9 @@ mod turns;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use super::ReceiverConfig;
 #[cfg(feature = "simulation")]
 use super::effects::Admission;
-use super::effects::{Attempt, Failure, Proof, Published};
-use super::final_report::FinalReport;
+use super::effects::{Attempt, Proof};
 use super::precedence::{BEGUN_AFTER, Precedence};
 use super::table::{BaseIndex, BufferId, Collected, Place, Sifted, Table, Tries, Work, buffer_symbols};
 use super::uplink::Uplink;
@@ -28,12 +29,13 @@ use crate::repeat::Repeat;
 use crate::rng::Rng;
 use crate::seal::{Cipher, GroupKey};
 use crate::sign::{Scope, Verifier};
-use crate::time::{Moment, WallClock};
+use crate::time::Moment;
 use crate::wire::{
-    Ack, Announce, Announced, Discard, Done, Down, Failed, Kind, ManifestRun, Outcome, Poll, Proofs,
-    SymbolHeader, Totals, Up,
+    Ack, Announce, Announced, CommandOutcome, Discard, Down, Kind, ManifestRun, Poll, Proofs, SymbolHeader,
+    Totals, Up,
 };
 use arrivals::Arrivals;
+use one_sided::OneSided;
 use strangers::Strangers;
 use turns::Turns;
 pub(super) use turns::apart;
@@ -106,9 +108,12 @@ pub(super) struct Session {
     /// Whether a symbol has arrived.
     has_symbols: bool,
     turns: Turns,
+    one_sided: OneSided,
     arrivals: Arrivals,
     /// Counters that `arrivals` does not have.
     totals: Totals,
+    /// What came of the command after the publication.
+    command: CommandOutcome,
 }
 
 impl Session {
@@ -148,10 +153,12 @@ impl Session {
             proven: None,
             joined: now,
             has_symbols: false,
+            one_sided: OneSided::default(),
             turns: Turns::new(now, announce.spread, (!announce.one_way).then_some(hello_at)),
             reply_to_since: sequence,
             arrivals: Arrivals::new(now, signer, sequence),
             totals: Totals::default(),
+            command: CommandOutcome::None,
             announce,
         }
     }
@@ -220,6 +227,7 @@ impl Session {
     pub(super) fn accept(&mut self, now: Moment, header: &SymbolHeader, place: Place, datagram_bytes: usize) {
         self.note(now, header.sequence, datagram_bytes);
         self.has_symbols = true;
+        self.one_sided.note_data();
         self.table.insert(header, place);
     }
 
@@ -232,6 +240,7 @@ impl Session {
         reason: Discard,
     ) {
         self.note(now, header.sequence, datagram_bytes);
+        self.one_sided.note_data();
         if reason == Discard::NoBuffer {
             self.note_no_buffer(header, 1);
         }
@@ -367,6 +376,7 @@ impl Session {
         }
         self.root = self.root.or(poll.root);
         self.table.note_progress(&poll);
+        self.one_sided.note_poll(now, &poll);
         self.table.review_suspects(now);
         if self.announce.one_way {
             if poll.blocks_sent == self.announce.geometry.blocks() {
@@ -376,45 +386,6 @@ impl Session {
         }
         self.turns.take_poll(now, poll, rng);
         self.follow_turns(now);
-    }
-
-    /// Moves the final report to the turn that a poll has given this host. One that was sent may be lost. A sender that
-    /// polls waits for somebody, and asks ever more rarely.
-    fn follow_turns(&mut self, now: Moment) {
-        if !self.has_spoken() {
-            return self.plan_final_report(now);
-        }
-        let (gap, turn) = (self.turns.repeat_gap(FINAL_REPORT_GAP), self.turns.last_word_at(now));
-        if let (Stage::Closing { repeat: Some(repeat), .. }, Some(turn)) = (&mut self.stage, turn) {
-            repeat.hasten(turn, gap);
-        }
-    }
-
-    /// Whether the final report was sent.
-    fn has_spoken(&self) -> bool {
-        matches!(&self.stage, Stage::Closing { repeat: Some(repeat), .. } if repeat.was_sent())
-    }
-
-    /// Puts the final report off to the turn after the hello that is sent now, if the session is closing.
-    fn make_room_for_hello(&mut self, now: Moment) {
-        if !self.has_spoken() {
-            return self.plan_final_report(now);
-        }
-        let next_turn = self.turns.last_word_at(now);
-        if let (Stage::Closing { repeat: Some(repeat), .. }, Some(at)) = (&mut self.stage, next_turn) {
-            repeat.put_off(at);
-        }
-    }
-
-    /// Finds the turn in which the final report is sent, from this host's next turn on, if the session is closing.
-    fn plan_final_report(&mut self, now: Moment) {
-        if let Stage::Closing { repeat, until, .. } = &mut self.stage {
-            let gap = self.turns.repeat_gap(FINAL_REPORT_GAP);
-            let at = self.turns.last_word_at(now);
-            *repeat = at.map(|at| Repeat::new(at, gap, FINAL_REPORT_GAP_MAX.max(gap)));
-            let turn = at.or(self.turns.next_hello_at()).unwrap_or(now).max(now);
-            *until = turn + FINAL_REPORT_FOR.max(3 * gap);
-        }
     }
 
     /// The time in which all hosts answer the last poll in turn.
@@ -472,6 +443,9 @@ impl Session {
     /// Begins to write: the store has a place for the object, in which an earlier session may have written `kept`.
     pub(super) fn receive(&mut self, kept: &[BlockIndex]) {
         self.table.keep(kept);
+        if !kept.is_empty() {
+            self.one_sided.note_data();
+        }
         self.stage = Stage::Receiving;
     }
 
@@ -579,83 +553,9 @@ impl Session {
         }
     }
 
-    /// Closes the session with success: only the final report is sent from now on. Returns the object's root.
-    ///
-    /// # Panics
-    /// If the sender has not vouched, as nothing is published before.
-    pub(super) fn close_done(
-        &mut self,
-        now: Moment,
-        wall: WallClock,
-        me: &ReceiverConfig,
-        published: Published,
-    ) -> Root {
-        let root = self.root.expect("published under a root");
-        let (existing, outcome) = match published {
-            Published::New => (false, Outcome::Published(root)),
-            Published::Existing => (true, Outcome::Existing(root)),
-        };
-        let receipt = self.uplink.receipt(me, wall, outcome);
-        self.close(now, Up::Done(Done { root, existing, totals: self.final_totals(), receipt }));
-        root
-    }
-
-    /// Closes the session with a failure: only the final report is sent from now on.
-    pub(super) fn close_failed(
-        &mut self,
-        now: Moment,
-        wall: WallClock,
-        me: &ReceiverConfig,
-        failure: &Failure,
-    ) {
-        let Failure { kind, reason } = failure.clone();
-        let receipt = self.uplink.receipt(me, wall, Outcome::Failed(kind));
-        self.close(now, Up::Failed(Failed { kind, reason, totals: self.final_totals(), receipt }));
-    }
-
-    fn close(&mut self, now: Moment, final_report: Up) {
-        self.stage = Stage::Closing { final_report: Box::new(final_report), repeat: None, until: now };
-        self.turns.forget_report();
-        self.plan_final_report(now);
-    }
-
     /// Whether this host needs nothing more of the sender; blocks may still be on their way to the store.
     pub(super) fn has_all(&self) -> bool {
         self.root.is_some() && self.table.has_all_symbols()
-    }
-
-    /// Returns when [`Session::expired`] changes if nothing arrives. A sender that is silent for `gone_after` is
-    /// gone.
-    pub(super) fn expires_at(&self, gone_after: Duration) -> Option<Moment> {
-        let gone_at = self.arrivals.heard() + gone_after;
-        match self.stage {
-            Stage::Closing { until, .. } => Some(until.min(gone_at)),
-            // Everything is here: the stage ends with the store's answer, however long a disk takes.
-            Stage::Comparing | Stage::Publishing => None,
-            // A one-way sender does not wait for hosts: a host that has everything goes on without it.
-            Stage::Opening | Stage::Receiving | Stage::Existing => (!self.has_all()).then_some(gone_at),
-        }
-    }
-
-    /// Whether the session ends without a message from its sender, and why.
-    pub(super) fn expired(&self, now: Moment, gone_after: Duration) -> Option<Expired> {
-        let is_closing = matches!(self.stage, Stage::Closing { .. });
-        let expired = if is_closing { Expired::FinalReport } else { Expired::Sender };
-        self.expires_at(gone_after).is_some_and(|at| now >= at).then_some(expired)
-    }
-
-    /// Turns the session into its unacknowledged final report.
-    ///
-    /// # Panics
-    /// If the session is not closing.
-    pub(super) fn into_final_report(self) -> FinalReport {
-        let signer = self.signer();
-        let Stage::Closing { final_report, .. } = self.stage else {
-            unreachable!("it has said its final report")
-        };
-        let (geometry, unknown) = (self.announce.geometry, !self.turns.is_acknowledged());
-        let spread = self.announce.spread;
-        FinalReport::new(self.uplink, self.cipher, geometry, signer, *final_report, unknown.then_some(spread))
     }
 }
 
@@ -682,6 +582,7 @@ impl Session {
         };
         if taken > 0 {
             self.has_symbols = true;
+            self.one_sided.note_data();
             self.arrivals.note_run(now, first.sequence, taken, datagram_bytes);
         }
         taken
@@ -696,9 +597,3 @@ pub fn buffer_bytes(announce: &Announce) -> usize {
 
 /// The time to index a base, after which the session goes on without it: some 60 GB on a slow disk.
 const BASE_TIME_MAX: Duration = Duration::from_secs(600);
-
-/// The time between two sendings of the final report on a network without delay, which grows up to the maximum.
-const FINAL_REPORT_GAP: Duration = Duration::from_millis(20);
-const FINAL_REPORT_GAP_MAX: Duration = Duration::from_secs(1);
-/// How long the final report is repeated; a sender that has not acknowledged it by then is gone.
-const FINAL_REPORT_FOR: Duration = Duration::from_secs(15);

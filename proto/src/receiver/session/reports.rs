@@ -37,7 +37,7 @@ impl Session {
         if self.turns.take_hello_due(now) {
             let kept = self.kept(0, HELD_RUNS_MAX);
             self.make_room_for_hello(now);
-            return Some(Due::Hello(Greeting { busy: false, via: self.via, kept }));
+            return Some(Due::Hello(Greeting { busy: None, via: self.via, kept }));
         }
         if let Stage::Closing { final_report, repeat, .. } = &mut self.stage {
             let is_due = repeat.as_mut().is_some_and(|repeat| repeat.take_due(now));

@@ -4,7 +4,9 @@ use crate::agree::AgreementKey;
 use crate::echo::Echo;
 use crate::ids::ReceiverId;
 use crate::integrity::BlockHash;
+use crate::receiver::effects::Failure;
 use crate::receiver::testing::{announce, at, config, sender_agreement};
+use crate::time::WallClock;
 use crate::wire::{Encoding, FailureKind, ManifestEntry, Part, Report};
 
 #[test]

@@ -16,6 +16,8 @@ use crate::wire::Poll;
 pub(super) struct Turns {
     /// The hello, until it is acknowledged: the sender accepts nothing else from an unknown host.
     hello: Option<Repeat>,
+    /// When the first hello was sent.
+    first_greeted_at: Option<Moment>,
     /// When the last hello was sent.
     greeted_at: Option<Moment>,
     /// Whether the hello was sent more than once.
@@ -47,6 +49,7 @@ impl Turns {
         let spread = apart(spread);
         Self {
             hello: hello_at.map(|at| Repeat::new(at, gap, gap_max)),
+            first_greeted_at: None,
             greeted_at: None,
             was_repeated: false,
             spread,
@@ -74,6 +77,12 @@ impl Turns {
     /// Whether the hello was acknowledged, or nothing is ever sent.
     pub(super) fn is_acknowledged(&self) -> bool {
         self.hello.is_none()
+    }
+
+    /// Whether several hellos were sent, and none was acknowledged in all that time.
+    pub(super) fn is_unanswered(&self, now: Moment) -> bool {
+        let patience = UNANSWERED_AFTER.max(UNANSWERED_SPREADS * self.spread);
+        self.hello.is_some() && self.first_greeted_at.is_some_and(|first| now.since(first) >= patience)
     }
 
     /// Whether a poll is newer than the last one.
@@ -164,6 +173,7 @@ impl Turns {
         if is_due {
             self.was_repeated = self.greeted_at.is_some();
             self.greeted_at = Some(now);
+            self.first_greeted_at = self.first_greeted_at.or(Some(now));
             self.after_hello = now + self.spread;
             self.report_at = self.report_at.map(|at| at.max(self.after_hello));
         }
@@ -216,6 +226,11 @@ const SHORT_SPREAD: Duration = Duration::from_millis(50);
 const HELLO_GAP: Duration = Duration::from_millis(250);
 const HELLO_GAP_MAX: Duration = Duration::from_secs(2);
 
+/// The time without an acknowledgement after which something is wrong: four hellos by then. Where hosts spread their
+/// hellos over a longer time, as many spreads.
+const UNANSWERED_AFTER: Duration = Duration::from_secs(3);
+const UNANSWERED_SPREADS: u32 = 3;
+
 /// The least round trip that is assumed after several hellos: that of most networks.
 const ROUND_TRIP_GUESSED: Duration = Duration::from_millis(50);
 
@@ -253,6 +268,20 @@ mod tests {
         assert_eq!(turns.last_word_at(at(200)), Some(at(400)));
         assert!(turns.take_report_due(at(417)), "a little late");
         assert_eq!(turns.last_word_at(at(420)), Some(at(1_400)));
+    }
+
+    #[test]
+    fn a_hello_that_nobody_acknowledges_is_unanswered_after_four_of_them() {
+        let mut turns = Turns::new(at(0), ms(5), Some(at(10)));
+        assert!(!turns.is_unanswered(at(60_000)), "none was sent");
+        let said = (0..3_010).filter(|&ms| turns.take_hello_due(at(ms))).count();
+        assert!(said == 4 && !turns.is_unanswered(at(3_009)), "{said}");
+        assert!(turns.is_unanswered(at(3_010)));
+        turns.acknowledged(at(3_020), 0);
+        assert!(!turns.is_unanswered(at(60_000)));
+        let mut many = Turns::new(at(0), ms(5_000), Some(at(0)));
+        assert!(many.take_hello_due(at(0)));
+        assert!(!many.is_unanswered(at(14_999)) && many.is_unanswered(at(15_000)));
     }
 
     #[test]

@@ -3,9 +3,9 @@ use glancecast_fec::Esi;
 
 use crate::ids::{Sequence, SessionTag};
 use crate::integrity::Fingerprint;
-use crate::limits::REPORT_GAPS_MAX;
+use crate::limits::{CORRUPT_TRIES_MAX, REPORT_GAPS_MAX};
 use crate::rng::Rng;
-use crate::wire::{Encoding, Listed, ManifestEntry, SymbolHash};
+use crate::wire::{Encoding, Listed, ManifestEntry, Proofs, SymbolHash};
 
 /// The number of symbols of a block: 1 MiB in 1432 bytes each.
 const K: u32 = 733;

@@ -15,7 +15,7 @@ use crate::seal::Cipher;
 use crate::sender::flow::{Begun, Drain, Window};
 use crate::sign::PublicKey;
 use crate::time::Moment;
-use crate::wire::{Discard, Done, Failed, Greeting, KeptRun, Report, Totals};
+use crate::wire::{CommandOutcome, Discard, Done, Failed, Greeting, KeptRun, Report, Totals};
 
 /// One start of one receiver. Its name and its state are in the [`Settlement`](super::settlement::Settlement).
 pub(in crate::sender) struct Host {
@@ -46,8 +46,12 @@ pub(in crate::sender) struct Host {
     via: Option<SocketAddr>,
     /// What it has signed at the end.
     receipt: Option<HostReceipt>,
+    /// What came of its command after the publication.
+    command: CommandOutcome,
     /// Why it gave up.
     failure: Option<String>,
+    /// What it was at work on, by its last hello.
+    busy_with: Option<String>,
 }
 
 /// What one start of a receiver is known and spoken to by. All of it is from its hello, which was proven.
@@ -87,7 +91,9 @@ impl Host {
             window: None,
             via: None,
             receipt: None,
+            command: CommandOutcome::None,
             failure: None,
+            busy_with: None,
         }
     }
 
@@ -236,6 +242,7 @@ impl Host {
         self.heard = now;
         self.blocks_held = blocks;
         self.totals = done.totals;
+        self.command = done.command.clone();
         self.receipt = Some(HostReceipt { outcome: done.outcome(), receipt: done.receipt.clone() });
     }
 
@@ -264,6 +271,19 @@ impl Host {
         self.failure.as_deref()
     }
 
+    /// Returns what keeps it from taking part, while it is busy.
+    pub(super) fn busy_with(&self) -> String {
+        match &self.busy_with {
+            Some(name) if !name.is_empty() => format!("at work on the push of {name}"),
+            _ => "at work on another push".to_owned(),
+        }
+    }
+
+    /// Notes what it is at work on, by its last hello.
+    pub(super) fn note_busy(&mut self, busy: Option<&str>) {
+        self.busy_with = busy.map(str::to_owned);
+    }
+
     /// Returns its row of the results of a push of `blocks` blocks that began at `start`.
     pub(super) fn row(&self, standing: &Start, start: Moment, blocks: u32) -> HostRow {
         HostRow {
@@ -281,6 +301,7 @@ impl Host {
             via: self.via,
             served: None,
             receipt: self.receipt.clone(),
+            command: self.command.clone(),
         }
     }
 
@@ -317,7 +338,7 @@ impl Host {
                 "had {} of {blocks} blocks when the push ended, and keeps them for a while: run the same command to go on",
                 self.blocks_held
             )),
-            (HostState::Busy, _) => Some("it was at work on another push".to_owned()),
+            (HostState::Busy, _) => Some(format!("{} until this one ended: push again", self.busy_with())),
             (
                 HostState::Done
                 | HostState::Existing

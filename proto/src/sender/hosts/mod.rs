@@ -1,5 +1,6 @@
 //! The hosts of a push: what each has reported, which of them count, and what is to be done for them.
 //!
+//! `asking` says whom a poll asks and how long their answers take, `silence` who is not heard or hears nothing.
 //! `owners` decides whose name is whose, and `checks` how many proofs of that are looked at. `settlement` decides which
 //! starts of which names count, and whether the push has to wait for them; `strangers` are names without a start, under
 //! which somebody was heard who does not count. `host` is what one start reported, `health` how well it receives what
@@ -8,6 +9,7 @@
 //! [`Hosts`] keeps them together: it has a [`Host`] for each start of the [`Settlement`].
 
 mod address;
+mod asking;
 mod checks;
 mod health;
 mod host;
@@ -18,6 +20,7 @@ mod parts;
 mod results;
 mod rounds;
 mod settlement;
+mod silence;
 mod spared;
 #[cfg(test)]
 mod spared_tests;
@@ -41,14 +44,13 @@ pub(super) use host::{Host, Link, UNREACHABLE};
 pub use results::{Expected, HostReceipt, HostRow, HostState, Tally};
 pub use watch::{Lag, LagCause, Lagging, Watch};
 
-use super::feedback::Budget;
 use super::flow::{self, Begun, Window};
 use super::rate::RoundLoss;
 use crate::ids::{BlockIndex, HostName, ReceiverId, Sequence};
 use crate::known::{FirstUse, KnownHosts, Standing};
 use crate::sign::PublicKey;
 use crate::time::Moment;
-use crate::wire::{Discard, Done, Failed, Hello, KeptRun, Part, Report};
+use crate::wire::{Discard, Done, Failed, Hello, KeptRun, Report};
 use checks::{Checks, Claim};
 use judge::{Judge, Judgement};
 use owners::Owners;
@@ -159,47 +161,6 @@ impl Hosts {
         self.settlement.answering()
     }
 
-    /// Returns whom the next poll asks; see [`Parts::next`].
-    pub(super) fn ask(&mut self, now: Moment, within: Option<Duration>) -> Asked {
-        let all = self.asked();
-        if within.is_none_or(|within| all.window <= within) {
-            return self.parts.next(now, all, None);
-        }
-        // A host keeps its part as others are done.
-        let slots = self.next_slot.clamp(all.slots, 2 * all.slots);
-        self.parts.next(now, Asked { slots, window: all.window * slots / all.slots, ..all }, within)
-    }
-
-    /// Takes over what all hosts together may send.
-    pub(super) fn set_budget(&mut self, budget: Budget) {
-        self.settlement.set_budget(budget);
-    }
-
-    /// The time in which all hosts send one datagram each.
-    pub(super) fn cycle(&self) -> Duration {
-        self.settlement.cycle()
-    }
-
-    /// Returns the time over which hosts spread their hellos, which leaves some of the budget to the reports of those
-    /// that have joined.
-    pub(super) fn hello_spread(&self) -> Duration {
-        self.settlement.budget().time_for((HELLO_SPREAD_FACTOR * f64::from(self.answering())) as u32)
-    }
-
-    /// Returns how many hosts answer a poll to all of them, and the time over which they spread their answers so that all hosts
-    /// together keep the budget.
-    ///
-    /// Hosts that are settled and hosts that have not joined answer none. While hosts are still joining, their hellos
-    /// use most of that rate, so the window is longer.
-    pub(super) fn asked(&self) -> Asked {
-        let Tally { heard, done, failed, .. } = self.settlement.tally();
-        let slots = heard.saturating_sub(done + failed).max(1);
-        let missing = self.expected_count().saturating_sub(heard);
-        let turns = if missing == 0 { slots } else { (HELLO_SHARE * slots).min(slots + missing) };
-        let window = self.settlement.budget().time_for(turns);
-        Asked { slots, part: Part::ALL, window, is_for_rate: true }
-    }
-
     pub(super) fn tally(&self) -> Tally {
         Tally { sidelined: self.judge.sidelined(), ..self.settlement.tally() }
     }
@@ -294,22 +255,6 @@ impl Hosts {
         self.owners.first_uses()
     }
 
-    /// Returns the name of a host that has just been found to hear polls and next to no symbols.
-    pub(super) fn take_deaf_news(&mut self, id: ReceiverId) -> Option<HostName> {
-        let is_news = self.by_id.get_mut(&id).is_some_and(Host::take_deaf_news);
-        self.name(id).filter(|_| is_news).cloned()
-    }
-
-    /// Whether no host holds the object, and each that takes part has heard next to no symbols for [`DEAF_MAX`].
-    pub(super) fn are_all_deaf(&self, now: Moment) -> bool {
-        let is_deaf = |id: ReceiverId| {
-            let since = self.by_id.get(&id).and_then(Host::deaf_since);
-            since.is_some_and(|since| now.since(since) >= DEAF_MAX)
-        };
-        let mut receiving = self.settlement.receiving().peekable();
-        self.settlement.tally().done == 0 && receiving.peek().is_some() && receiving.all(is_deaf)
-    }
-
     /// Adds a start that was not known, whose hello was proven and came from `from`.
     ///
     /// # Errors
@@ -360,7 +305,8 @@ impl Hosts {
 
     /// Handles a hello that is newer than the last datagram of its host.
     pub(super) fn note_hello(&mut self, id: ReceiverId, hello: &Hello) {
-        if self.unsettled(id).is_some() {
+        if let Some(host) = self.unsettled(id) {
+            host.note_busy(hello.busy.as_deref());
             self.settlement.set_state(id, HostState::of(hello));
             self.note_kept(id, &hello.kept);
         }
@@ -424,22 +370,6 @@ impl Hosts {
         }
     }
 
-    /// Notes that a host is told its slot, after the poll of `round` was sent.
-    pub(super) fn note_slot_told(&mut self, id: ReceiverId, round: u32) {
-        if let Some(host) = self.by_id.get_mut(&id) {
-            host.note_slot_told(round);
-        }
-    }
-
-    /// Notes that an answer to the poll of `round` came `after` it. For part of this time the host waited for its turn, as
-    /// `asked` describes. A host that did not know its turn has answered at any time, which shows nothing.
-    pub(super) fn note_answer(&mut self, id: ReceiverId, round: u32, after: Duration, asked: Asked) {
-        let host = self.by_id.get(&id).filter(|host| host.knew_its_slot(round));
-        if let Some(turn) = host.and_then(|host| asked.turn(host.slot())) {
-            self.judge.note_delay(after.saturating_sub(turn));
-        }
-    }
-
     /// Notes that a host holds a proven copy of all `blocks`. Returns false if that was known, or if it gave up before.
     pub(super) fn note_done(&mut self, now: Moment, id: ReceiverId, done: &Done, blocks: u32) -> bool {
         let Some(host) = self.unsettled(id) else { return false };
@@ -459,27 +389,6 @@ impl Hosts {
     /// Notes that a host speaks another version; returns whether that is news. It is not if the host takes part.
     pub(super) fn speaks_other_version(&mut self, name: &HostName, what: &str) -> bool {
         self.settlement.note_other_version(name, what)
-    }
-
-    /// Marks hosts as silent that were not heard for [`SILENT_AFTER`] or [`CYCLES_SILENT`] cycles; returns their names.
-    ///
-    /// Of thousands of hosts, each call looks at [`LOOKED_AT_MAX`] in turn, so that none takes long.
-    pub(super) fn mark_silent(&mut self, now: Moment) -> Vec<HostName> {
-        let silent_after = SILENT_AFTER.max(CYCLES_SILENT * self.settlement.cycle());
-        let is_silent = |id: ReceiverId, host: &Host| {
-            now.since(host.last_heard()) >= silent_after
-                && self.settlement.get(id).is_some_and(|start| start.is_awaited())
-        };
-        let mut hosts = self.by_id.range(self.look_from..);
-        let silent = hosts.by_ref().take(LOOKED_AT_MAX).filter(|&(&id, host)| is_silent(id, host));
-        let silent = silent.map(|(&id, _)| id).collect();
-        self.look_from = hosts.next().map(|(&id, _)| id).unwrap_or(FIRST);
-        self.settlement.silence(silent)
-    }
-
-    /// The number of calls of [`Hosts::mark_silent`] that look at every host.
-    pub(super) fn looks(&self) -> u32 {
-        self.by_id.len().div_ceil(LOOKED_AT_MAX).max(1) as u32
     }
 
     /// Notes for how many blocks a host has room; see [`Host::note_window`].
@@ -656,22 +565,5 @@ fn is_settled(settlement: &Settlement, id: ReceiverId) -> bool {
     settlement.get(id).is_some_and(|start| start.state().is_settled())
 }
 
-/// Factor by which the window for reports grows while hosts are still joining.
-const HELLO_SHARE: u32 = 8;
-
-/// Factor by which the spread of the hellos is longer than they need alone: with the reports of the hosts that have
-/// joined, which take one part in [`HELLO_SHARE`], they stay below the budget.
-const HELLO_SPREAD_FACTOR: f64 = 1.25;
-
-/// Hosts that a search for silent ones looks at: a tenth of a millisecond's.
-const LOOKED_AT_MAX: usize = 1_000;
 /// The lowest id that a start may have.
 const FIRST: ReceiverId = ReceiverId([0; ReceiverId::BYTES]);
-
-/// Time for which a push goes on that reaches no host with its symbols.
-const DEAF_MAX: Duration = Duration::from_secs(8);
-
-/// Time after which a host that was not heard is called silent: many polls, and longer than any disk stalls.
-const SILENT_AFTER: Duration = Duration::from_secs(10);
-/// The same in turns of this host, where these come rarely.
-const CYCLES_SILENT: u32 = 4;

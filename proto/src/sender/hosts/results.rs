@@ -8,7 +8,7 @@ use super::health::Sideline;
 use crate::ids::HostName;
 use crate::sender::paths::Via;
 use crate::sign::PublicKey;
-use crate::wire::{Hello, Outcome, Receipt, Totals};
+use crate::wire::{CommandOutcome, Hello, Outcome, Receipt, Totals};
 
 /// The hosts that must hold the object for the push to be complete.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -52,6 +52,8 @@ pub struct HostRow {
     pub served: Option<Via>,
     /// What it has signed at the end.
     pub receipt: Option<HostReceipt>,
+    /// What came of the command that it ran after the publication.
+    pub command: CommandOutcome,
 }
 
 /// What a host has signed at the end. With the group's id, the session and the host's name and key, anybody can check
@@ -107,6 +109,7 @@ impl HostRow {
             via: None,
             served: None,
             receipt: None,
+            command: CommandOutcome::None,
         }
     }
 }
@@ -114,7 +117,7 @@ impl HostRow {
 impl HostState {
     /// Returns the state of a host by its hello.
     pub(super) fn of(hello: &Hello) -> Self {
-        if hello.busy { Self::Busy } else { Self::Receiving }
+        if hello.busy.is_some() { Self::Busy } else { Self::Receiving }
     }
 
     /// Whether the host holds a proven copy.

@@ -8,7 +8,7 @@ use crate::integrity::Root;
 use crate::seal::{Cipher, GroupKey};
 use crate::sign::SigningKey;
 use crate::time::WallClock;
-use crate::wire::{DeficitRun, FailureKind, Outcome, Receipt, Totals};
+use crate::wire::{CommandOutcome, DeficitRun, FailureKind, Outcome, Receipt, Totals};
 
 pub(super) fn named<const N: usize>(names: [&str; N]) -> Expected {
     Expected::Named(names.into_iter().map(name).collect())
@@ -28,7 +28,7 @@ pub(super) fn hello(called: &str) -> Hello {
         agreement: agreement(1).public(),
         name: name(called),
         software: String::new(),
-        busy: false,
+        busy: None,
         can_relay: false,
         mtu: None,
         via: None,
@@ -95,7 +95,8 @@ pub(super) fn existing(hosts: &mut Hosts, host: u8) {
 
 pub(super) fn ending(existing: bool) -> Done {
     let (root, totals) = (Root([0; 32]), Totals::default());
-    Done { root, existing, totals, receipt: receipt(Outcome::Published(root)) }
+    let (receipt, command) = (receipt(Outcome::Published(root)), CommandOutcome::None);
+    Done { root, existing, totals, receipt, command }
 }
 
 pub(super) fn failed(hosts: &mut Hosts, host: u8) {

@@ -1,7 +1,8 @@
 use super::host::UNREACHABLE_AFTER_BYTES;
 use super::testing::*;
 use super::*;
-use crate::wire::Totals;
+use crate::sender::feedback::Budget;
+use crate::wire::{Part, Totals};
 
 #[test]
 fn a_number_that_was_heard_is_refused() {

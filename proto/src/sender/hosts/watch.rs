@@ -111,7 +111,8 @@ impl Hosts {
             Lag::Failed => host.failure().map(|failure| LagCause::Words(failure.to_owned())),
             Lag::Unreachable => Some(LagCause::Words(UNREACHABLE.to_owned())),
             Lag::Sidelined => host.health.sidelined().map(LagCause::Sideline),
-            Lag::Refused | Lag::Silent | Lag::Unheard | Lag::Busy | Lag::Incomplete => None,
+            Lag::Busy => Some(LagCause::Words(host.busy_with())),
+            Lag::Refused | Lag::Silent | Lag::Unheard | Lag::Incomplete => None,
         }
     }
 }

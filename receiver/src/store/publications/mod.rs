@@ -12,13 +12,14 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use glancecast_proto::integrity::Root;
 use glancecast_proto::time::WallClock;
-use glancecast_proto::wire::Announce;
+use glancecast_proto::wire::{Announce, PinTime};
 
 use super::anchor::Anchor;
 use super::disk::{Disk, Entry};
 use super::error::StoreError;
 use super::file_id::{FileId, Since};
 use super::name::Name;
+use super::removal::Pins;
 pub(super) use dir::DIRECTORY;
 use dir::LogDir;
 #[cfg(any(test, fuzzing))]
@@ -38,6 +39,15 @@ pub(super) fn lock_file(store: Anchor, name: &Name) -> Result<(File, File), Stor
         path: path(),
         error,
     })
+}
+
+/// How a file was pinned until now, and how it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PinChange {
+    /// Until now.
+    pub was: Pinned,
+    /// From now on.
+    pub pinned: Pinned,
 }
 
 /// The publication log of a store.
@@ -117,12 +127,42 @@ impl PublicationLog {
         was != Pinned::No
     }
 
-    /// Drops the record of a file that the store itself has taken away.
-    pub(super) fn forget(&self, file: &str) {
-        self.lock().remove(file);
+    /// Pins a file from now on, however long it was pinned until now. Returns how it was pinned and how it is; `None`
+    /// if it has no record, as it is no longer there.
+    ///
+    /// # Errors
+    /// The record cannot be written, and stays as it was: after a restart nobody would know of the pin.
+    pub(super) fn pin(&self, file: &str, time: PinTime, now: WallClock) -> io::Result<Option<PinChange>> {
+        let mut records = self.lock();
+        let Some(mut record) = records.get(file).cloned() else { return Ok(None) };
+        let (was, pinned) = (record.pinned().at(now), Pinned::from(time.into(), now));
+        record.pin(pinned);
+        self.write(file, &record)?;
+        records.insert(file.to_owned(), record);
+        Ok(Some(PinChange { was, pinned }))
+    }
+
+    /// Has `take` take the name of a file away, and drops its record if it did. Where pins are heeded and the file is
+    /// pinned, it is not called. No pin is set meanwhile: one that was set before is seen, and one that comes later
+    /// finds no record.
+    pub(super) fn take<T, E>(
+        &self,
+        file: &str,
+        pins: Pins,
+        now: WallClock,
+        take: impl FnOnce() -> Result<T, E>,
+    ) -> Result<Option<T>, E> {
+        let mut records = self.lock();
+        let pinned = records.get(file).map_or(Pinned::No, Record::pinned).at(now);
+        if pins == Pins::Heeded && pinned != Pinned::No {
+            return Ok(None);
+        }
+        let taken = take()?;
+        records.remove(file);
         if let Ok(name) = name_of(file) {
             self.directory.remove(&name);
         }
+        Ok(Some(taken))
     }
 
     /// Records that a pin has expired, if there was one.
@@ -276,6 +316,46 @@ mod tests {
         assert_eq!(pinned(), Pinned::No);
         assert!(!store.log.unpin("image", WallClock(2_000)));
         assert_eq!(store.again().list(2_000)[0].pinned, Pinned::No);
+    }
+
+    #[test]
+    fn a_pin_that_is_set_is_the_one_that_was_asked_for_longer_or_shorter() {
+        let store = Store::new();
+        let set = |time| store.log.pin("image", time, WallClock(2_000)).expect("writable");
+        assert_eq!(set(PinTime::Forever), None, "nothing is published");
+        store.note(Pin::None, 1_000);
+        let week = PinTime::For(Duration::from_secs(10));
+        let until = Pinned::Until(WallClock(12_000));
+        assert_eq!(set(PinTime::Forever), Some(PinChange { was: Pinned::No, pinned: Pinned::Forever }));
+        assert_eq!(set(week), Some(PinChange { was: Pinned::Forever, pinned: until }));
+        assert_eq!(store.again().list(2_000)[0].pinned, until, "also after a restart");
+        store.log.unpin("image", WallClock(2_000));
+        assert_eq!(set(week), Some(PinChange { was: Pinned::No, pinned: until }));
+    }
+
+    #[test]
+    fn a_pin_whose_record_cannot_be_written_is_not_set() {
+        let store = Store::new();
+        store.note(Pin::None, 1_000);
+        // A directory stands where the record is written first.
+        let unfinished =
+            format!("{}.{}.{UNFINISHED}", name_of("image").expect("plain").short(), std::process::id());
+        fs::create_dir(store.path().join(DIRECTORY).join(unfinished)).expect("writable");
+        assert!(store.log.pin("image", PinTime::Forever, WallClock(2_000)).is_err());
+        assert_eq!(store.list(2_000)[0].pinned, Pinned::No);
+    }
+
+    #[test]
+    fn a_name_is_taken_with_its_record_or_stays_with_its_pin() {
+        let store = Store::new();
+        store.note(Pin::Forever, 1_000);
+        let take = |pins, result| store.log.take("image", pins, WallClock(2_000), || result);
+        assert_eq!(take(Pins::Heeded, Err("called")), Ok(None));
+        assert_eq!(take(Pins::Ended, Err("refused")), Err("refused"));
+        assert_eq!(store.list(2_000)[0].pinned, Pinned::Forever);
+        assert_eq!(take(Pins::Ended, Ok(1)), Ok(Some(1)));
+        assert_eq!(store.list(2_000), []);
+        assert_eq!(store.again().list(2_000), []);
     }
 
     #[test]

@@ -7,12 +7,12 @@ use std::thread;
 
 use glancecast_proto::ids::BlockIndex;
 use glancecast_proto::integrity::Root;
-use glancecast_proto::wire::{Announce, Pin};
+use glancecast_proto::wire::{Announce, Pin, PinTime};
 use nix::fcntl::{FcntlArg, fcntl};
 use nix::libc;
 
 use super::{OBJECT, announce};
-use crate::store::{Begun, Pins, Removal, Store, StoreOptions, StoreSpec};
+use crate::store::{Begun, Pinned, Pins, Removal, Store, StoreOptions, StoreSpec};
 
 #[test]
 fn what_is_removed_is_gone_with_its_record_and_is_received_anew() {
@@ -121,6 +121,38 @@ fn whichever_of_a_push_and_a_removal_comes_first_the_other_one_sees_it() {
     }
     println!("{removed} removed before the push, {kept} kept for it");
     assert_eq!(removed + kept, 200);
+}
+
+#[test]
+fn whichever_of_a_pin_and_a_removal_comes_first_the_other_one_sees_it() {
+    let dir = tempfile::tempdir().expect("temporary directory");
+    let store = open(dir.path());
+    let (mut removed, mut pinned) = (0, 0);
+    for _ in 0..200 {
+        place(&store, dir.path(), &announce("image"));
+        let both = Barrier::new(2);
+        let (removal, pin) = thread::scope(|scope| {
+            let remove = scope.spawn(|| {
+                both.wait();
+                store.remove("image", Pins::Heeded).expect("a disk")
+            });
+            both.wait();
+            let pin = store.pin("image", PinTime::Forever).expect("a disk");
+            (remove.join().expect("no panic"), pin)
+        });
+        match (&removal, &pin) {
+            (Removal::Done, None) => removed += 1,
+            (Removal::Pinned, Some(_)) => {
+                assert_eq!(store.inventory()[0].pinned, Pinned::Forever);
+                pinned += 1;
+                assert_eq!(store.remove("image", Pins::Ended).expect("a disk"), Removal::Done);
+            }
+            other => panic!("{other:?}"),
+        }
+        assert_eq!((names(dir.path()), store.inventory()), (vec![".glancecast".to_owned()], vec![]));
+    }
+    println!("{removed} removed before the pin, {pinned} kept by it");
+    assert_eq!(removed + pinned, 200);
 }
 
 #[test]

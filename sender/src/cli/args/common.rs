@@ -92,13 +92,17 @@ impl Hosts {
     }
 }
 
-/// Returns all hosts of an option that was given several times, those of the files that it names among them.
+/// Returns all hosts of an option that was given several times, those of the files that it names among them. An
+/// exception that takes none of them away is a mistake: these lists leave hosts out, forget them, or keep keys from
+/// them.
 pub(crate) fn joined(lists: Vec<HostList>) -> Result<HostList, RequestError> {
     let mut all = Listed::default();
     for list in lists {
         all.hosts.add(list)?;
     }
-    Ok(all.with_files()?.hosts)
+    let hosts = all.with_files()?.hosts;
+    let idle = hosts.idle_exceptions().next().cloned();
+    idle.map_or(Ok(hosts), |host| Err(RequestError::ExceptsNothing(host)))
 }
 
 /// The network that a push or a query goes out to.

@@ -18,7 +18,7 @@ pub(crate) use common::joined;
 use common::{Cloud, Output};
 pub(crate) use doctor::DoctorArgs;
 use listing::ListArgs;
-pub(crate) use query::{HostsArgs, ImageQueryArgs, QueryArgs, RemoveArgs, StatusArgs, VerifyArgs};
+pub(crate) use query::{HostsArgs, ImageQueryArgs, PinArgs, QueryArgs, RemoveArgs, StatusArgs, VerifyArgs};
 pub(crate) use rekey::RekeyArgs;
 pub(crate) use send::SendArgs;
 
@@ -80,6 +80,9 @@ pub(crate) enum Command {
     /// Have the hosts hash their copies of an image again
     #[command(after_long_help = VERIFY_EXIT_CODES)]
     Verify(Box<VerifyArgs>),
+    /// Pin an image where it lies on the hosts: they keep it for a time from now on, or until it is unpinned
+    #[command(after_long_help = PIN_EXIT_CODES)]
+    Pin(Box<PinArgs>),
     /// End the pin of an image: hosts keep it no longer than their own rules say
     #[command(after_long_help = UNPIN_EXIT_CODES)]
     Unpin(Box<ImageQueryArgs>),
@@ -109,6 +112,7 @@ impl Command {
             Self::Status(args) => args.query.output.json(),
             Self::Verify(args) => args.image.query.output.json(),
             Self::Unpin(args) => args.query.output.json(),
+            Self::Pin(args) => args.image.query.output.json(),
             Self::Remove(args) => args.image.query.output.json(),
             Self::Doctor(args) => args.output.json,
             Self::Rekey(args) => args.output.json,
@@ -122,6 +126,7 @@ const SEND_EXIT_CODES: &str = "\
 Example:
   glancecast send ubuntu-24.04 --aggregate gpu
   glancecast send --file debian-13.raw --hosts 'compute-[1-40],!compute-7' --dry-run
+  glancecast send ubuntu-24.04 --aggregate gpu --repair
 
 Exit codes:
   0  every expected host holds a proven copy
@@ -174,6 +179,16 @@ Exit codes:
   1  the query could not be sent
   2  a mistake in the command line, the configuration or the credentials
   3  some expected host did not answer, or no host holds the image";
+
+const PIN_EXIT_CODES: &str = "\
+Example:
+  glancecast pin ubuntu-24.04 --hosts compute-[1-40] --for 7d
+
+Exit codes:
+  0  every expected host holds the image and has pinned it; where none is expected, at least one has
+  1  the query could not be sent
+  2  a mistake in the command line, the configuration or the credentials
+  3  some expected host does not hold it or did not answer, or could not pin it: the table says which";
 
 const REMOVE_EXIT_CODES: &str = "\
 Exit codes:
@@ -317,7 +332,12 @@ mod tests {
             "send --tag gpu --tag ready --latest",
             "send ubuntu --no-wait",
             "unpin ubuntu --latest",
+            "pin ubuntu --hosts a,b",
+            "pin ubuntu --everyone --for 7d",
+            "pin ubuntu --hosts a --for forever --json",
             "send ubuntu --pin 7d",
+            "send ubuntu --repair --hosts a,b",
+            "send --file /x --repair --aggregate gpu --json",
             "send ubuntu --compress auto",
             "send ubuntu --compress off",
             "send ubuntu --compress 1",
@@ -381,6 +401,11 @@ mod tests {
             "glancecast send --file /x --tag x --insecure",
             "glancecast send ubuntu --insecure --no-wait --no-lock",
             "glancecast send ubuntu --insecure --key /k",
+            "glancecast send ubuntu --insecure --repair --dry-run",
+            "glancecast send ubuntu --insecure --repair --one-way --rate 1gbit",
+            "glancecast send ubuntu --insecure --repair --aggregate gpu --confirm",
+            "glancecast pin ubuntu --insecure --for 0s",
+            "glancecast pin ubuntu --insecure --for never",
             "glancecast send ubuntu --insecure --expect 3 --hosts a",
             "glancecast send ubuntu --insecure --expect 0",
             "glancecast send ubuntu --insecure --hosts a,,b",

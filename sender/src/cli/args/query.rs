@@ -1,12 +1,14 @@
-//! The options of `glancecast hosts`, `status`, `verify`, `unpin` and `remove`.
+//! The options of `glancecast hosts`, `status`, `verify`, `pin`, `unpin` and `remove`.
 
 use std::str::FromStr;
 use std::time::Duration;
 
 use glancecast_platform::units::parse_duration;
+use glancecast_proto::wire::PinTime;
 
 use super::common::{Afterwards, Cloud, GroupKey, Hosts, Known, Network, SigningArgs, namesakes};
 use super::listing::ListArgs;
+use super::units;
 use crate::openstack::Namesakes;
 use crate::request::{HostList, QueryKind, QueryRequest, RequestError};
 
@@ -94,25 +96,36 @@ impl StatusArgs {
 /// The options of `glancecast verify`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct VerifyArgs {
-    #[command(flatten)]
-    pub(crate) image: ImageQueryArgs,
     /// Take the names of copies that are damaged, so that nothing starts from them; a copy that something uses keeps its
     /// name. The next push of the image sends what is damaged, and nothing else
     #[arg(long)]
     pub(crate) quarantine: bool,
+    #[command(flatten)]
+    pub(crate) image: ImageQueryArgs,
+}
+
+/// The options of `glancecast pin`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct PinArgs {
+    /// How long to keep it from now on: 7d, or forever (until it is unpinned). It replaces the pin that the image has,
+    /// also a longer one
+    #[arg(long = "for", value_name = "DUR|forever", default_value = "forever", value_parser = units::pin_time)]
+    pub(crate) time: PinTime,
+    #[command(flatten)]
+    pub(crate) image: ImageQueryArgs,
 }
 
 /// The options of `glancecast remove`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct RemoveArgs {
-    #[command(flatten)]
-    pub(crate) image: ImageQueryArgs,
     /// Remove it also where it is pinned
     #[arg(long)]
     pub(crate) even_pinned: bool,
     /// Do not ask before it is removed from every host of the group
     #[arg(long, short)]
     pub(crate) yes: bool,
+    #[command(flatten)]
+    pub(crate) image: ImageQueryArgs,
 }
 
 impl RemoveArgs {
@@ -135,6 +148,7 @@ impl QueryArgs {
             targets: self.hosts.targets()?,
             cloud: self.cloud.choice(),
             namesakes,
+            is_in_glance: false,
             network: self.network.marked(self.dscp),
             wait: self.wait,
             key: self.key.source()?,

@@ -49,6 +49,12 @@ pub(crate) struct RekeyArgs {
     timeout: Duration,
     #[command(flatten)]
     network: Network,
+    /// Differentiated services code point (DSCP) of the datagrams [default: 0, best effort, as they are few]
+    #[arg(
+        long, value_name = "N", default_value_t = 0, hide_default_value = true, help_heading = "Network",
+        value_parser = clap::value_parser!(u8).range(0..64)
+    )]
+    dscp: u8,
     #[command(flatten)]
     pub(crate) output: Output,
 }
@@ -68,7 +74,7 @@ impl RekeyArgs {
             step,
             without: joined(self.without)?.names(),
             old_key: if self.keep_old { OldKey::Kept } else { OldKey::Retired },
-            network: self.network.marked(0),
+            network: self.network.marked(self.dscp),
             wait: self.wait,
             timeout: self.timeout,
             known_hosts: KnownHostsOptions { file: self.known_hosts, ..KnownHostsOptions::default() },

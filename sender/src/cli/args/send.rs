@@ -71,6 +71,11 @@ pub(crate) struct SendArgs {
     #[arg(long, value_name = "DIR", default_value = "/var/tmp")]
     spool: PathBuf,
 
+    /// Have the hosts read their copies again first, and take the names of damaged ones, as verify --quarantine does;
+    /// then push to those hosts alone that do not hold an intact copy. What is intact of a damaged copy is not sent
+    #[arg(long, conflicts_with_all = ["one_way", "confirm", "dry_run", "explain"])]
+    pub(crate) repair: bool,
+
     #[command(flatten)]
     glance: Glance,
     #[command(flatten)]
@@ -103,6 +108,10 @@ pub(crate) struct SendArgs {
     /// fail, and each second how far the push is. docs/json.md describes them
     #[arg(long, value_name = "FILE", num_args = 0..=1, require_equals = true, default_missing_value = "-", help_heading = "Output")]
     pub(crate) events: Option<PathBuf>,
+    /// Write the result as metrics into this file, for the textfile collector of node_exporter: its name ends in .prom.
+    /// docs/monitoring.md lists them
+    #[arg(long, value_name = "FILE", help_heading = "Output")]
+    pub(crate) metrics_file: Option<PathBuf>,
     /// Whether standard output gets the table.
     #[arg(skip = true)]
     pub(crate) lists: bool,

@@ -5,7 +5,7 @@ use std::time::Duration;
 use glancecast_inspect::Waiver;
 use glancecast_platform::units::{UnitError, parse_duration};
 use glancecast_proto::limits::{MTU_MAX, MTU_MIN};
-use glancecast_proto::wire::Pin;
+use glancecast_proto::wire::{Pin, PinTime};
 
 use crate::pipeline::compress::{Compression, LEVELS};
 use crate::request::{PIN_MIN, STALL_TIMEOUT_MIN, Ways};
@@ -36,14 +36,19 @@ pub(super) enum OptionError {
 }
 
 /// Parses a duration, or `forever`.
-pub(super) fn pin(text: &str) -> Result<Pin, OptionError> {
+pub(super) fn pin_time(text: &str) -> Result<PinTime, OptionError> {
     match text {
-        "forever" => Ok(Pin::Forever),
+        "forever" => Ok(PinTime::Forever),
         _ => match parse_duration(text).map_err(OptionError::Pin)? {
-            time if time >= PIN_MIN => Ok(Pin::For(time)),
+            time if time >= PIN_MIN => Ok(PinTime::For(time)),
             _ => Err(OptionError::PinTooShort),
         },
     }
+}
+
+/// Parses the pin of an image that is pushed.
+pub(super) fn pin(text: &str) -> Result<Pin, OptionError> {
+    pin_time(text).map(Pin::from)
 }
 
 /// Parses the ways by which hosts are reached.

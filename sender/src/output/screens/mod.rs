@@ -5,7 +5,7 @@
 //! glancecast-sender screens` writes them anew, and docs/session.svg with them.
 
 mod doctor;
-mod story;
+pub(super) mod story;
 mod svg;
 
 use std::fs;

@@ -26,7 +26,7 @@ const MIB: u64 = 1 << 20;
 const BLOCKS: u32 = 2048;
 
 /// A push to some hosts.
-pub(super) struct Story {
+pub(in crate::output) struct Story {
     names: Vec<HostName>,
 }
 
@@ -41,7 +41,7 @@ enum Fate {
 }
 
 impl Story {
-    pub(super) fn of(hosts: usize) -> Self {
+    pub(in crate::output) fn of(hosts: usize) -> Self {
         let name = |i: usize| HostName::new(&format!("compute-{i}")).expect("a name");
         Self { names: (1..=hosts).map(name).collect() }
     }
@@ -150,7 +150,7 @@ impl Story {
         watch
     }
 
-    fn result(&self) -> PushResult {
+    pub(in crate::output) fn result(&self) -> PushResult {
         let rows: Vec<HostRow> = (0..self.names.len()).map(|i| self.row(i)).collect();
         let is_complete = rows.iter().all(|row| row.state.is_done());
         let mut counts = crate::pipeline::wire_counts::WireCounts::default();

@@ -2,6 +2,7 @@
 //! (blocks from the reader, symbols from the encoder, feedback from the socket), and it waits for nothing else.
 
 mod outage;
+mod telling;
 
 use std::collections::VecDeque;
 use std::io;
@@ -12,11 +13,9 @@ use std::time::{Duration, Instant};
 use glancecast_platform::batch::Batch;
 use glancecast_platform::wake::{Sleeper, Waker, sleep_precisely};
 use glancecast_proto::geometry::Geometry;
-use glancecast_proto::ids::{BlockIndex, HostName, Sequence};
+use glancecast_proto::ids::{BlockIndex, Sequence};
 use glancecast_proto::limits::END_OUTAGE_MAX;
-use glancecast_proto::sender::{
-    FinishedJob, Interleaver, Job, JobRoom, Relaying, Sender, SenderEvent, Transmit, Watch,
-};
+use glancecast_proto::sender::{FinishedJob, Interleaver, Job, JobRoom, Sender, Transmit, Watch};
 use glancecast_proto::time::Moment;
 
 use super::changes::{Change, Changes, HostChange};
@@ -35,6 +34,7 @@ use super::running::{Control, Running};
 use super::stages::{Clocks, Stage, clocks};
 use super::wire_counts::WireCounts;
 use outage::{Batched, Unsent, Waiting};
+use telling::Telling;
 
 /// Starts the threads of a push.
 ///
@@ -75,6 +75,7 @@ pub(crate) struct SendLoop {
     /// The hosts that hold the push back, and when they were looked for.
     watched: Option<(Moment, Arc<Watch>)>,
     changes: Changes,
+    telling: Telling,
     geometry: Geometry,
     clocks: Clocks,
 }
@@ -117,6 +118,7 @@ impl SendLoop {
             told_at: None,
             watched: None,
             changes: Changes::default(),
+            telling: Telling::default(),
             geometry,
             clocks,
         };
@@ -169,7 +171,7 @@ impl SendLoop {
             if let Some((name, what)) = Change::of(&event) {
                 self.changes.note(HostChange { at: at.since(Moment::default()), name, what });
             }
-            tell_event(event);
+            self.telling.tell(event, self.machine.config().reply_to);
         }
         self.line.set_paths(self.machine.paths());
         self.tell_progress_sometimes();
@@ -461,67 +463,8 @@ impl SendLoop {
     }
 }
 
-/// Names hosts that were not heard, with what to look at, in order.
-fn unheard(hosts: &[HostName], given_up_in: Option<Duration>) -> String {
-    let named: Vec<&str> = hosts.iter().take(NAMED_MAX).map(HostName::as_str).collect();
-    let more = match hosts.len() - named.len() {
-        0 => String::new(),
-        more => format!(" and {more} more"),
-    };
-    let names = format!("{}{more}", named.join(", "));
-    match given_up_in {
-        None => format!(
-            "not heard yet: {names}. On it, in this order: systemctl status glancecastd; journalctl -u glancecastd names a \
-             wrong key or clock; its group and interface. If no host is heard: this machine's firewall and --interface"
-        ),
-        Some(left) => format!(
-            "waiting for {names}, never heard: given up in {} s (--join-timeout); Ctrl-C ends it now",
-            left.as_secs_f64().round()
-        ),
-    }
-}
-
-fn tell_event(event: SenderEvent) {
-    match event {
-        SenderEvent::Joined(name) => tracing::debug!(host = %name, "joined"),
-        SenderEvent::Done(name) => tracing::debug!(host = %name, "done"),
-        SenderEvent::Failed(name, reason) => tracing::info!(host = %name, "gave up: {reason}"),
-        SenderEvent::Unheard { hosts, given_up_in } => tracing::warn!("{}", unheard(&hosts, given_up_in)),
-        SenderEvent::Deaf(name) => tracing::warn!(
-            host = %name,
-            "hears announcements and no data: is the MTU of the path smaller? try --mtu 1500"
-        ),
-        SenderEvent::Silent(name) => tracing::info!(host = %name, "is silent"),
-        SenderEvent::Sidelined(name, sideline) => {
-            tracing::warn!(host = %name, "is served after the others: {sideline}");
-        }
-        SenderEvent::OtherVersion(name, what) => tracing::info!(host = %name, "{what}"),
-        SenderEvent::FirstUse(name, key) => {
-            tracing::debug!(host = %name, %key, "is heard for the first time");
-        }
-        SenderEvent::KeyChanged(name, key) => {
-            tracing::warn!(host = %name, %key, "has another key than the one that is known for it");
-        }
-        SenderEvent::UnknownKey(name, key) => {
-            tracing::warn!(host = %name, %key, "has a key that is not known");
-        }
-        SenderEvent::Relaying(Relaying { relay, segment, children }) => {
-            tracing::info!(host = %relay, segment, children, "relays");
-        }
-        SenderEvent::RelayLost { served, fault, next } => {
-            let next = next.map_or_else(|| "no other host".to_owned(), |next| next.to_string());
-            tracing::warn!(
-                host = %served.relay, segment = served.segment, "relays no more: {fault}; {next} relays in its place"
-            );
-        }
-    }
-}
-
 /// The maximum number of read blocks that wait in the send loop, in addition to those in the interleaver.
 const FRESH_BLOCKS: usize = 2;
-
-/// Hosts that a notice names.
-const NAMED_MAX: usize = 20;
 
 /// The maximum number of items taken from the reader in one iteration; only zero blocks and the like come so fast.
 const READS_IN_A_ROW: u32 = 64;

@@ -5,7 +5,9 @@ use std::net::SocketAddr;
 use std::rc::Rc;
 
 use glancecast_proto::seal::{Cipher, GroupKey};
-use glancecast_proto::wire::{Announce, Audience, Done, Kind, Outcome, Receipt, Totals, Up, UpHeader};
+use glancecast_proto::wire::{
+    Announce, Audience, CommandOutcome, Done, Kind, Outcome, Receipt, Totals, Up, UpHeader,
+};
 
 use super::World;
 use super::others::Honesty;
@@ -72,7 +74,8 @@ impl World {
         let key = host_key(&host.identity().key);
         let scope = GroupKey::new(KEY).scope(self.session);
         let receipt = Receipt::sign(&key, scope, host.name.clone(), WALL, Outcome::Published(root));
-        let done = Done { root, existing: false, totals: Totals::default(), receipt };
+        let command = CommandOutcome::None;
+        let done = Done { root, existing: false, totals: Totals::default(), receipt, command };
         let mut out = Vec::new();
         let cipher = overhear::private(self.session, up.receiver);
         Up::Done(done).seal(&cipher, self.session.tag(), up.receiver, up.header.sequence, &mut out);

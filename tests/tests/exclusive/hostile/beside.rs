@@ -6,7 +6,9 @@ use glancecast_platform::clock::wall;
 use glancecast_proto::agree::{AgreementKey, AgreementPublic};
 use glancecast_proto::ids::{HostName, ObjectName, ReceiverId, SessionId};
 use glancecast_proto::integrity::Root;
-use glancecast_proto::wire::{Announce, Ask, Audience, Done, Down, End, Outcome, Query, Sought, Totals, Up};
+use glancecast_proto::wire::{
+    Announce, Ask, Audience, CommandOutcome, Done, Down, End, Outcome, Query, Sought, Totals, Up,
+};
 use glancecast_tests::attacker::{Attack, Attacker, Insider};
 use glancecast_tests::image::Seed;
 use glancecast_tests::measured;
@@ -77,7 +79,9 @@ fn claim_done(insider: &mut Insider, number: u64) {
     insider.greet(&name, id, 1);
     let root = Root([9; 32]);
     let receipt = insider.receipt(&name, Outcome::Published(root));
-    insider.say_up(&Up::Done(Done { root, existing: false, totals: Totals::default(), receipt }), id, 2);
+    let command = CommandOutcome::None;
+    let done = Done { root, existing: false, totals: Totals::default(), receipt, command };
+    insider.say_up(&Up::Done(done), id, 2);
 }
 
 fn greet(insider: &mut Insider, number: u64) {

@@ -9,7 +9,7 @@ use glancecast_platform::keyfile;
 use glancecast_proto::ids::{HostName, ReceiverId, Sequence};
 use glancecast_proto::integrity::Root;
 use glancecast_proto::seal::{Cipher, TAG_BYTES};
-use glancecast_proto::wire::{Announce, Done, Kind, Outcome, Totals, Up, UpHeader};
+use glancecast_proto::wire::{Announce, CommandOutcome, Done, Kind, Outcome, Totals, Up, UpHeader};
 use glancecast_testkit::hex;
 use glancecast_tests::attacker::{Attack, Attacker, Insider};
 use glancecast_tests::image::Seed;
@@ -233,6 +233,7 @@ fn claim_done(insider: &Insider, root: Root, number: &mut u64) {
     insider.greet(&name, id, *number);
     let outcome = Outcome::Published(root);
     let receipt = insider.receipt(&name, outcome);
-    let done = Done { root, existing: false, totals: Totals::default(), receipt };
+    let command = CommandOutcome::None;
+    let done = Done { root, existing: false, totals: Totals::default(), receipt, command };
     insider.say_up(&Up::Done(done), id, *number + 1);
 }

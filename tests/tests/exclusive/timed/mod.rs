@@ -1,5 +1,6 @@
 //! Scenarios that compare times and need both cores; nextest repeats them (`.config/nextest.toml`).
 
+mod causes;
 mod joining;
 mod many;
 mod memory;
