@@ -47,11 +47,18 @@ fn only_the_leases_parent_is_forwarded() {
 #[test]
 fn what_came_before_is_not_forwarded_again() {
     let mut relay = leased(route(1));
-    let first = symbol(70_000);
+    let first = symbol(10);
     assert!(pass(&mut relay, at(1), PARENT, &first).is_ok());
     assert_eq!(pass(&mut relay, at(2), PARENT, &first), Err(Refused::Replayed));
-    assert_eq!(pass(&mut relay, at(2), PARENT, &symbol(1)), Err(Refused::Replayed), "too old to tell");
-    assert!(pass(&mut relay, at(3), PARENT, &symbol(69_999)).is_ok(), "it was only late");
+    assert_eq!(
+        pass(&mut relay, at(2), PARENT, &symbol(9)),
+        Err(Refused::Replayed),
+        "it may have come before"
+    );
+    assert!(pass(&mut relay, at(3), PARENT, &symbol(70_000)).is_ok());
+    assert!(pass(&mut relay, at(4), PARENT, &symbol(69_999)).is_ok(), "it was only late");
+    assert_eq!(pass(&mut relay, at(5), PARENT, &symbol(69_999)), Err(Refused::Replayed));
+    assert_eq!(pass(&mut relay, at(5), PARENT, &symbol(11)), Err(Refused::Replayed), "too old to tell");
 }
 
 #[test]
