@@ -211,8 +211,8 @@ pub(crate) fn fuzzed(text: &str) {
                 assert!(hosts.idle_exceptions().all(|host| !hosts.hosts.contains(host)));
                 let names: Vec<HostName> = hosts.hosts.iter().cloned().collect();
                 if !names.is_empty() {
-                    let folded = crate::hosts::ranges::fold(&names);
-                    assert_eq!(crate::hosts::ranges::unfold(&folded), Ok(names), "{folded}");
+                    let folded = glancecast_proto::ranges::fold(&names);
+                    assert_eq!(glancecast_proto::ranges::unfold(&folded), Ok(names), "{folded}");
                 }
             }
             Err(message) => assert!(!message.contains(is_unprintable), "{message:?}"),

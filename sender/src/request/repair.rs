@@ -55,6 +55,7 @@ impl PushRequest {
             key: options.key.clone(),
             signing: options.signing.clone(),
             known_hosts: options.known_hosts.clone(),
+            missing: options.missing,
         }
     }
 

@@ -9,7 +9,7 @@ use crate::time::Moment;
 use crate::wire::Part;
 
 impl Hosts {
-    /// Returns whom the next poll asks; see [`Parts::next`].
+    /// Returns whom the next poll asks; see [`Parts::next`](super::parts::Parts::next).
     pub(in crate::sender) fn ask(&mut self, now: Moment, within: Option<Duration>) -> Asked {
         let all = self.asked();
         if within.is_none_or(|within| all.window <= within) {
