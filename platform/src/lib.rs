@@ -10,4 +10,6 @@ pub use keys::{host_key, keyfile, keyring_file, known_hosts, sender_keys};
 pub use net::{
     batch, downlink, interface, links, multicast, path, queriers, reverse_path, trains, transport, wake,
 };
-pub use runtime::{cli, clock, exposition, files, firewall, locks, random, stages, turn};
+pub use runtime::{
+    cli, clock, exposition, files, firewall, locks, logging, notify, random, stages, toml_error, turn,
+};

@@ -5,19 +5,19 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::Parser;
+use glancecast_platform::logging::Format;
 use glancecast_platform::multicast::{Group, Membership};
+use glancecast_platform::toml_error;
 use glancecast_platform::transport::{Listen, Offload};
 use glancecast_platform::units::{Rate, UnitError, parse_duration};
 use glancecast_proto::ids::HostName;
 use serde::{Deserialize, Deserializer};
 
-use crate::logging::Format;
 use crate::observe::ObserveConfig;
 use crate::rate_limit::ReadRate;
 use crate::relay_settings::{RelaySettings, Relaying};
 use crate::state;
 use crate::store::{KeepUnfinished, MinFree, StoreOptions, StoreSpec};
-use crate::toml_error;
 
 /// Receives operating-system images that a glancecast sender multicasts, proves them and publishes them.
 #[derive(Debug, Default, Parser)]

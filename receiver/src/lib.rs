@@ -19,9 +19,7 @@ mod events;
 #[cfg(any(test, fuzzing))]
 pub mod fuzz;
 pub mod heap;
-pub mod logging;
 pub mod network;
-pub mod notify;
 pub mod observe;
 pub mod on_published;
 mod own_address;
@@ -37,6 +35,5 @@ pub mod settings;
 mod stages;
 pub mod state;
 pub mod store;
-mod toml_error;
 mod workers;
 mod write_limit;

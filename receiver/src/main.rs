@@ -8,6 +8,8 @@ use std::thread;
 use anyhow::Context;
 use glancecast_platform::clock::wall;
 use glancecast_platform::interface::Interface;
+use glancecast_platform::logging::{self, Format};
+use glancecast_platform::notify::Notifier;
 use glancecast_platform::transport;
 use glancecast_platform::units::Rate;
 use glancecast_platform::{cli, host_key, random};
@@ -17,9 +19,7 @@ use glancecast_proto::receiver::ReceiverConfig;
 use glancecast_proto::relay::RelayConfig;
 use glancecast_proto::wire::VERSION;
 use glancecast_receiver::config::{Args, Command, Config, Senders, StatusArgs, runtime_directory};
-use glancecast_receiver::logging::{self, Format};
 use glancecast_receiver::network::{Forwarding, Network, NetworkConfig, NetworkError};
-use glancecast_receiver::notify::Notifier;
 use glancecast_receiver::observe::{self, Board, client};
 use glancecast_receiver::on_published::Hook;
 use glancecast_receiver::receive_loop::{Ended, Listening, ReceiveLoop, Setup, Stopper};
@@ -65,7 +65,8 @@ fn serve(signals: Signals, args: &Args) -> ExitCode {
         Ok(config) => config,
         Err(mistake) => return failed(anyhow::Error::msg(mistake), cli::EXIT_CONFIG),
     };
-    logging::start(config.log_format.unwrap_or_else(Format::by_default), config.name.as_str());
+    let format = config.log_format.unwrap_or_else(Format::by_default);
+    logging::start(format, "glancecastd", config.name.as_str());
     let notifier = Notifier::from_environment();
     let (receive_loop, stopper) = match prepare(&config, args.once, &notifier) {
         Ok(prepared) => prepared,

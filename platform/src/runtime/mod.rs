@@ -1,5 +1,5 @@
 //! What a process needs to run: command line, clocks, randomness, files, locks, turns of pushes, the firewall's rules, metrics,
-//! and counters of where the time goes.
+//! counters of where the time goes, the log, and the service manager's notices.
 
 pub mod cli;
 pub mod clock;
@@ -7,6 +7,9 @@ pub mod exposition;
 pub mod files;
 pub mod firewall;
 pub mod locks;
+pub mod logging;
+pub mod notify;
 pub mod random;
 pub mod stages;
+pub mod toml_error;
 pub mod turn;

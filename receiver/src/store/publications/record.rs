@@ -2,6 +2,7 @@
 
 use std::io;
 
+use glancecast_platform::toml_error;
 use glancecast_proto::integrity::Root;
 use glancecast_proto::time::WallClock;
 use glancecast_proto::wire::{Announce, Pin};
@@ -10,7 +11,6 @@ use serde::{Deserialize, Serialize};
 use crate::store::disk::{Disk, Entry};
 use crate::store::file_id::{FileId, Since};
 use crate::store::name::Name;
-use crate::toml_error;
 
 /// A published object that the store holds.
 #[derive(Clone, Debug, PartialEq, Eq)]

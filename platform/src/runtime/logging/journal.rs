@@ -14,12 +14,13 @@ use super::record::{Record, plain};
 #[derive(Debug)]
 pub(super) struct Journal {
     socket: Option<UnixDatagram>,
+    program: &'static str,
     host: String,
 }
 
 impl Journal {
     /// Opens the journal's socket. Where there is none, nothing is sent.
-    pub(super) fn open(host: &str) -> Self {
+    pub(super) fn open(program: &'static str, host: &str) -> Self {
         let open = || {
             let socket = UnixDatagram::unbound()?;
             socket.connect(SOCKET)?;
@@ -27,7 +28,7 @@ impl Journal {
             socket.set_write_timeout(Some(PATIENCE))?;
             Ok::<_, io::Error>(socket)
         };
-        Self { socket: open().ok(), host: host.to_owned() }
+        Self { socket: open().ok(), program, host: host.to_owned() }
     }
 
     /// Sends an entry.
@@ -36,17 +37,17 @@ impl Journal {
     /// The error of the system: there is no journal, it does not read, or the entry is too long for a datagram.
     pub(super) fn send(&self, record: &Record) -> io::Result<()> {
         let socket = self.socket.as_ref().ok_or(io::ErrorKind::NotConnected)?;
-        socket.send(&entry(record, &self.host)).map(drop)
+        socket.send(&entry(record, self.program, &self.host)).map(drop)
     }
 }
 
 /// Returns the fields of an entry: those of journalctl, the record's own as `GLANCECAST_NAME`, and three that are the
 /// same in every entry about a push: `GLANCECAST_PUSH`, `GLANCECAST_IMAGE`, `GLANCECAST_HOST`.
-fn entry(record: &Record, host: &str) -> Vec<u8> {
+fn entry(record: &Record, program: &str, host: &str) -> Vec<u8> {
     let mut fields = Vec::with_capacity(512);
     field(&mut fields, "MESSAGE", &record.text());
     field(&mut fields, "PRIORITY", &priority(record.level).to_string());
-    field(&mut fields, "SYSLOG_IDENTIFIER", "glancecastd");
+    field(&mut fields, "SYSLOG_IDENTIFIER", program);
     field(&mut fields, "GLANCECAST_HOST", host);
     let is_about_a_push = record.fields.iter().any(|(name, _)| *name == "session");
     for (name, value) in &record.fields {
@@ -98,7 +99,7 @@ mod tests {
             message: "nothing is published: full".into(),
             fields: vec![("session", "07".into()), ("name", "debian".into()), ("bytes", 7.into())],
         };
-        let entry = String::from_utf8(entry(&record, "compute-1")).expect("text");
+        let entry = String::from_utf8(entry(&record, "glancecastd", "compute-1")).expect("text");
         let expected = "MESSAGE=nothing is published: full session=07 name=debian bytes=7\nPRIORITY=4\n\
                         SYSLOG_IDENTIFIER=glancecastd\nGLANCECAST_HOST=compute-1\nGLANCECAST_PUSH=07\n\
                         GLANCECAST_IMAGE=debian\nGLANCECAST_BYTES=7\n";
@@ -112,7 +113,7 @@ mod tests {
             message: "listening".into(),
             fields: vec![("name", "compute-1".into())],
         };
-        let entry = String::from_utf8(entry(&record, "compute-1")).expect("text");
+        let entry = String::from_utf8(entry(&record, "glancecastd", "compute-1")).expect("text");
         assert!(entry.contains("GLANCECAST_NAME=compute-1\n") && !entry.contains("IMAGE"), "{entry}");
     }
 

@@ -4,12 +4,12 @@ use glancecast_proto::wire::printable;
 use toml::de::{DeTable, Error};
 
 /// Returns the parser's reason as one line. It quotes the file, whose text must not move the cursor of a terminal.
-pub(crate) fn one_line(error: &Error) -> String {
+pub fn one_line(error: &Error) -> String {
     printable(&error.message().replace('\n', " "))
 }
 
 /// Returns where an error in a text is, and what to write there: the line as it is says more than a grammar.
-pub(crate) fn explained(error: &Error, text: &str) -> String {
+pub fn explained(error: &Error, text: &str) -> String {
     let at = error.span().map_or(0, |span| text.floor_char_boundary(span.start));
     let number = text[..at].matches('\n').count() + 1;
     let line = text.lines().nth(number - 1).unwrap_or_default().trim();

@@ -1,4 +1,4 @@
-//! How this program logs: text for people, JSON for machines, or entries of the journal.
+//! How a service logs: text for people, JSON for machines, or entries of the journal.
 //!
 //! ```text
 //! tracing --> text:    a line with time and level on standard error
@@ -13,12 +13,12 @@ mod record;
 use std::io::{self, Write};
 use std::str::FromStr;
 
-use glancecast_platform::cli;
 use tracing::{Event, Level, Subscriber};
 use tracing_subscriber::layer::{Context, SubscriberExt};
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{EnvFilter, Layer};
 
+use super::cli;
 use journal::Journal;
 use record::Record;
 
@@ -53,8 +53,9 @@ impl FromStr for Format {
     }
 }
 
-/// Begins to log. `host` is this host's name, which every entry of the journal has as a field.
-pub fn start(format: Format, host: &str) {
+/// Begins to log. `program` is the identifier of the journal's entries, and `host` this host's name, which each of them has
+/// as a field.
+pub fn start(format: Format, program: &'static str, host: &str) {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
     match format {
         Format::Text => tracing_subscriber::fmt()
@@ -67,7 +68,7 @@ pub fn start(format: Format, host: &str) {
             .init(),
         Format::Json => tracing_subscriber::registry().with(filter).with(Lines).init(),
         Format::Journal => {
-            tracing_subscriber::registry().with(filter).with(Entries(Journal::open(host))).init();
+            tracing_subscriber::registry().with(filter).with(Entries(Journal::open(program, host))).init();
         }
     }
 }

@@ -2,11 +2,12 @@
 
 use std::fmt::{Debug, Write};
 
-use glancecast_platform::clock::{utc, wall};
 use glancecast_proto::wire::printable;
 use serde_json::{Map, Number, Value};
 use tracing::field::{Field, Visit};
 use tracing::{Event, Level};
+
+use super::super::clock::{utc, wall};
 
 /// An event.
 #[derive(Debug)]

@@ -1,8 +1,8 @@
 //! What the service manager learns of this service (sd_notify(3)): that it is ready, what it is at, that it turns.
 //!
 //! ```text
-//! receive loop --READY=1, STATUS=.., WATCHDOG=1, STOPPING=1--> the socket in NOTIFY_SOCKET
-//! signals      --RELOADING=1-------------------------------->
+//! loop    --READY=1, STATUS=.., WATCHDOG=1, STOPPING=1--> the socket in NOTIFY_SOCKET
+//! signals --RELOADING=1-------------------------------->
 //! ```
 //!
 //! Without a service manager nothing is sent. Sending never blocks: what the manager does not take is lost, and the next
@@ -74,9 +74,9 @@ impl Notifier {
     }
 }
 
-/// What the receive loop tells the service manager, and when.
+/// What a service's loop tells the service manager, and when.
 #[derive(Debug)]
-pub(crate) struct Service {
+pub struct Service {
     notifier: Notifier,
     /// Time between two pings; `None` without a watchdog.
     gap: Option<Duration>,
@@ -87,14 +87,15 @@ pub(crate) struct Service {
 }
 
 impl Service {
-    pub(crate) fn new(notifier: Notifier) -> Self {
+    /// Returns what a service tells by this notifier.
+    pub fn new(notifier: Notifier) -> Self {
         let gap = notifier.watchdog.map(|watchdog| watchdog / PINGS_A_WATCHDOG);
         Self { notifier, gap, ping_at: Moment::default(), is_ready: false, told: String::new() }
     }
 
     /// Pings the watchdog when that is due. The loop calls it at each turn, and nothing else does: a loop that hangs is
     /// ended and started again.
-    pub(crate) fn ping(&mut self, now: Moment) {
+    pub fn ping(&mut self, now: Moment) {
         if let Some(gap) = self.gap
             && now >= self.ping_at
         {
@@ -104,36 +105,36 @@ impl Service {
     }
 
     /// Returns how long the loop may sleep without missing a ping.
-    pub(crate) fn patience(&self) -> Duration {
+    pub fn patience(&self) -> Duration {
         self.gap.unwrap_or(Duration::MAX)
     }
 
     /// Reports that the service is ready, once: the group is joined, or was waited for longer than a boot should wait.
-    pub(crate) fn ready(&mut self) {
+    pub fn ready(&mut self) {
         if !std::mem::replace(&mut self.is_ready, true) {
             self.notifier.send("READY=1");
         }
     }
 
     /// Whether [`ready`](Self::ready) was called.
-    pub(crate) fn is_ready(&self) -> bool {
+    pub fn is_ready(&self) -> bool {
         self.is_ready
     }
 
     /// Reports that a reload is over, whether it took the settings or not.
-    pub(crate) fn reloaded(&self) {
+    pub fn reloaded(&self) {
         if self.is_ready {
             self.notifier.send("READY=1");
         }
     }
 
     /// Reports that the service ends.
-    pub(crate) fn stopping(&self) {
+    pub fn stopping(&self) {
         self.notifier.send("STOPPING=1\nSTATUS=ends");
     }
 
     /// Reports what the service is at, in one line, if that differs from the last report.
-    pub(crate) fn status(&mut self, status: String) {
+    pub fn status(&mut self, status: String) {
         if status != self.told {
             self.notifier.send(&format!("STATUS={}", printable(&status)));
             self.told = status;
