@@ -10,6 +10,7 @@
 #![cfg_attr(not(any(test, fuzzing)), deny(clippy::print_stdout, clippy::print_stderr))] // a closed pipe would end the program
 
 pub mod cli;
+pub mod cloud;
 #[cfg(any(test, fuzzing))]
 pub mod fuzz;
 pub(crate) mod openstack;

@@ -29,6 +29,11 @@ pub(crate) struct ComputeService {
 }
 
 impl ComputeService {
+    /// Whether Nova does not hear the service, whatever an administrator has set.
+    pub(super) fn is_down(&self) -> bool {
+        self.state != "up"
+    }
+
     /// Returns why Nova would not start instances on this host now; `None` if it would.
     pub(crate) fn out_of_use(&self) -> Option<String> {
         match (self.status.as_str(), self.state.as_str(), self.disabled_reason.as_deref()) {

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use reqwest::header::HeaderValue;
 use reqwest::{Method as Verb, RequestBuilder, StatusCode, Url};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
@@ -14,6 +15,7 @@ use super::error::{CloudError, json_fault, shown_url};
 use super::http::{ANSWER_TIMEOUT, Answer, Http, Repeat};
 use super::oidc;
 use super::service::{Peer, Service};
+use super::tokens::Expired;
 
 /// A Keystone v3 with a known address.
 #[derive(Debug)]
@@ -148,6 +150,34 @@ impl Keystone {
         let url = self.url.join("auth/tokens").expect("a relative path");
         let request = self.http.request(&self.peer, Verb::POST, url)?.timeout(ANSWER_TIMEOUT);
         Ok(request.header("Content-Type", "application/json").body(body.to_string()))
+    }
+
+    /// Returns how messages name it.
+    pub(super) fn peer(&self) -> &Peer {
+        &self.peer
+    }
+
+    /// Returns the question what a token is; `None` if the text cannot be in a header. The token of who asks is to be added.
+    ///
+    /// # Errors
+    /// Those of [`Http::request`].
+    pub(super) fn question_about(
+        &self,
+        subject: &SecretString,
+        expired: Expired,
+    ) -> Result<Option<RequestBuilder>, CloudError> {
+        let Ok(mut subject) = HeaderValue::from_str(subject.expose_secret()) else { return Ok(None) };
+        subject.set_sensitive(true);
+        let mut url = self.url.join("auth/tokens").expect("a relative path");
+        url.set_query(Some(match expired {
+            Expired::Refused => "nocatalog",
+            Expired::Allowed => "nocatalog&allow_expired=1",
+        }));
+        let request = self.http.request(&self.peer, Verb::GET, url)?.timeout(ANSWER_TIMEOUT);
+        // Keystone does not validate a credential with access rules for a service that does not say that it enforces them.
+        let request =
+            request.header("OpenStack-Identity-Access-Rules", "1").header("X-Subject-Token", subject);
+        Ok(Some(request.header("Accept", "application/json")))
     }
 
     /// Sends a request for a token. It changes nothing that counts, so it may be sent again.

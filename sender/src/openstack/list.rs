@@ -3,6 +3,7 @@
 use glancecast_inspect::DiskFormat;
 use reqwest::StatusCode;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use super::error::CloudError;
 use super::find::name_filter;
@@ -59,6 +60,11 @@ impl ListedImage {
         images
     }
 
+    /// Returns why the image of a record cannot be pushed, if so; `None` if it is no record of an image.
+    pub(super) fn obstacle_of(record: &Value) -> Option<Option<String>> {
+        Self::deserialize(record).ok().map(|image| image.obstacle())
+    }
+
     fn obstacle(&self) -> Option<String> {
         let container = self.container_format.as_deref().unwrap_or("bare");
         let format = self.disk_format.as_deref();
@@ -110,7 +116,7 @@ impl Cloud {
         }
     }
 
-    async fn page(
+    pub(super) async fn page(
         &self,
         filter: &ImageFilter,
         marker: Option<&str>,
@@ -138,13 +144,13 @@ impl Cloud {
 /// The container formats that hold a disk as it is.
 const CONTAINERS: [&str; 4] = ["bare", "ami", "aki", "ari"];
 /// The size of a requested page; Glance returns fewer images if its `api_limit_max` is smaller.
-const PAGE_IMAGES: usize = 500;
+pub(super) const PAGE_IMAGES: usize = 500;
 /// More images than any cloud has: a longer list is taken for an endless one.
-const IMAGES_MAX: usize = 1_000_000;
+pub(super) const IMAGES_MAX: usize = 1_000_000;
 
 #[cfg(test)]
 mod tests {
-    use serde_json::{Value, json};
+    use serde_json::json;
 
     use super::*;
 

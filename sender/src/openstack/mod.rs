@@ -22,6 +22,7 @@ mod list;
 mod namesakes;
 mod nova;
 mod oidc;
+mod overview;
 mod proxy;
 #[cfg(test)]
 mod redirects;
@@ -30,6 +31,7 @@ mod service;
 mod session;
 mod signature;
 mod tls;
+mod tokens;
 mod trusted;
 
 pub(crate) use check::ContentCheck;
@@ -41,5 +43,8 @@ pub(crate) use image::ImageRecord;
 pub(crate) use list::{ImageFilter, ListedImage};
 pub(crate) use namesakes::Namesakes;
 pub(crate) use nova::Nova;
+pub use overview::{CloudHost, CloudImage};
 pub(crate) use session::Cloud;
 pub(crate) use signature::{SignatureCheck, SignatureError};
+pub use tokens::Expired;
+pub(crate) use tokens::auth_url;

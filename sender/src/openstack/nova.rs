@@ -1,7 +1,7 @@
 //! Nova: aggregates, availability zones and the state of compute services; and the call that caches an image on an
 //! aggregate.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -75,6 +75,11 @@ impl Nova {
                 Vec::new()
             }
         }
+    }
+
+    /// Returns the hosts of the services that run bare-metal nodes; none if this user may not list hypervisors.
+    pub(super) async fn bare_metal(&self) -> BTreeSet<String> {
+        bare_metal(&self.hypervisors().await)
     }
 
     /// Returns the addresses of all hosts that Nova has any of, by Nova's names.

@@ -161,6 +161,11 @@ impl Cloud {
         self.inner.glance.get_or_try_init(|| glance(http, settings, catalog, *rights, self.token())).await
     }
 
+    /// Returns Keystone, which this session has its token of.
+    pub(super) fn keystone(&self) -> &Keystone {
+        &self.inner.keystone
+    }
+
     fn token(&self) -> SecretString {
         self.inner.token.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
