@@ -10,7 +10,7 @@ JUNIT     := target/nextest/default/junit.xml# nextest writes it there for any t
 .DEFAULT_GOAL := help
 .PHONY: help build test check-format lint docs scenarios sim races sim-scale sim-routed sim-routed-scale sim-finish soak demo bench-stages bench-codec bench-crossovers bench-failures \
 	bench-versus bench-push picture bench-pipe bench-goals bench-bytes bench-journal bench-convert bench-inspect bench-resume fuzz fuzz-build fuzz-merge fuzz-codec sanitize-codec miri-codec check-neon \
-	mutants fmt clean sim-path sim-paths
+	mutants fmt clean sim-path sim-paths reconcile
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -66,6 +66,12 @@ sim-routed: ## simulate SEEDS (2000) pushes through routers without multicast, f
 
 sim-routed-scale: ## simulate pushes to hundreds of racks with relays that die; compares with tests/sim/routed.txt (long)
 	$(CARGO) run --locked --release -p glancecast-tests --bin sim_routed -- tests/sim/routed.txt
+
+CLOUDS ?= 20000
+
+reconcile: ## run the reconciler against CLOUDS (20000) random clouds, from seed FROM or a drawn one; SEED=n tells what happens in one
+	$(if $(SEED),GLANCECAST_CLOUD=$(SEED)) $(if $(FROM),GLANCECAST_TEST_SEED=$(FROM)) GLANCECAST_CLOUDS=$(CLOUDS) \
+	    $(CARGO) test --locked --release -p glancecast-controller --test reconciler random_clouds -- --nocapture
 
 RACES ?= 10000
 
