@@ -31,6 +31,7 @@ impl<K: PartialEq> Told<K> {
 
     /// Notes that it is told of this push.
     pub fn note(&mut self, now: Moment, key: K) {
+        self.keys.retain(|told| *told != key);
         if self.keys.len() == KEYS_MAX {
             self.keys.pop_front();
         }

@@ -12,22 +12,22 @@
 //! Everything goes to the group, and to the addresses of hosts that have not answered the group: they are examined, not
 //! merely missing. [`ExaminerConfig::bounds`] says how much is sent at most.
 
+mod absorbing;
+pub(super) mod agenda;
+
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use super::asking::Asking;
-use super::counters::{Counters, Gauge};
-use super::evidence::{Echo, Heard, HostEvidence, Passing, Trial};
-use super::plans::{CONTROLS_MAX, ISLANDS_MAX, PASSED_PROBES, Place, Plans};
-use super::sending::{Indices, Order, Pace, Sending, TrainToSend};
-use super::train::{TrainPlan, Way};
+use super::evidence::{Echo, HostEvidence};
+use super::plans::{Place, Plans};
+use super::sending::{Indices, Pace, Sending, TrainToSend};
 use crate::agree::AgreementKey;
 use crate::ids::{HostName, Sequence, SessionId};
 use crate::known::KnownHosts;
 use crate::limits::ANSWERS_PER_SECOND_MAX;
-use crate::query::{HostAnswer, Querier, QuerierConfig, Standing};
-use crate::relay::Prefix;
+use crate::query::{Querier, QuerierConfig, Standing};
 use crate::rng::Rng;
 use crate::seal::{Cipher, GroupKey};
 use crate::sender::Expected;
@@ -407,197 +407,10 @@ impl Examiner {
         let from = (self.config.reply_to, self.config.ttl);
         Work::Asking(Box::new(Asking::new(now, querier, (step, place), unicast_from, targets, from)))
     }
-
-    /// Takes over what a query has found.
-    fn absorb(&mut self, asking: Asking) {
-        let Asking { querier, step, place, before, targets, .. } = asking;
-        let addresses: BTreeMap<HostName, SocketAddr> =
-            querier.heard().map(|(name, at)| (name.clone(), at)).collect();
-        let is_reach = place == Place::First && step == Step::Snapshot;
-        for row in querier.rows() {
-            let host =
-                self.hosts.entry(row.name.clone()).or_insert_with(|| HostEvidence::new(row.name.clone()));
-            let counters = Counters::from_wire(&row.counters);
-            if is_reach {
-                host.answered_the_group = match &before {
-                    Some(before) => before.contains(&row.name) || !targets.contains_key(&row.name),
-                    None => row.about.is_some(),
-                };
-                (host.standing, host.reason) = (row.standing, row.reason);
-                host.at_start = row.about.is_some().then_some(counters);
-                host.address = addresses.get(&row.name).copied().or(host.address);
-            } else if step == Step::Report {
-                self.keep_report(place, &row, counters);
-            }
-        }
-        for first in querier.first_uses() {
-            self.config.known.keys.insert(first.name, first.key);
-        }
-    }
-
-    /// Keeps what a host reports of a train.
-    fn keep_report(&mut self, place: Place, row: &HostAnswer, counters: Counters) {
-        if row.standing != Standing::Answered || !counters.is(Gauge::TrainKnown) {
-            return;
-        }
-        let passed_by = |gauge| self.passed_by(counters.get(gauge)?);
-        let passing = (place == Place::Islands).then(|| Passing {
-            passed_on: self.by_unicast_to.contains(&row.name).then(|| counters.or_zero(Gauge::PassedOn)),
-            heard: [Gauge::FirstHeard, Gauge::LastHeard].into_iter().filter_map(passed_by).collect(),
-        });
-        let (by_group, by_unicast) = self.plans.of(place);
-        let has_both = self.by_unicast_to.contains(&row.name);
-        let by_unicast = if has_both { by_unicast } else { TrainPlan::default() };
-        let Some(host) = self.hosts.get_mut(&row.name) else { return };
-        let trial = Trial { by_group, by_unicast, counters };
-        match place {
-            Place::First => host.first = Some(trial),
-            Place::Again => host.again = Some(trial),
-            Place::Islands => host.passing = passing,
-            Place::Control => host.control = Some(trial),
-            Place::Rate(rate) => host.rates.push((rate, trial)),
-        }
-    }
-
-    /// Returns the host for which the probe with this index was, of a train in which each host has its own.
-    fn passed_by(&self, index: u64) -> Option<HostName> {
-        let place = usize::try_from(index).ok()? / usize::from(PASSED_PROBES);
-        self.by_unicast_to.iter().nth(place).cloned()
-    }
-
-    /// Plans what follows after the reach step, or after a trial.
-    fn decide(&mut self, after: Place) {
-        match after {
-            Place::First if self.stage == Stage::Reach => {
-                let all = self.answering(|_| true);
-                if all.is_empty() {
-                    self.tasks.push_back(Task::LateNotices);
-                    return;
-                }
-                self.stage = Stage::Ladder;
-                self.add_train(Place::First, &all, Pace::slow(UNICAST_PER_TICK));
-                self.add_report(Place::First, all);
-                self.tasks.push_back(Task::Decide(Place::First));
-            }
-            Place::First => {
-                let deaf = self.answering(|host| heard(&host.first).is_some_and(Heard::is_nothing));
-                if !deaf.is_empty() {
-                    self.stage = Stage::JoinAgain;
-                    self.add_trial(Place::Again, Step::JoinAgain, deaf, Pace::slow(0));
-                }
-                self.tasks.push_back(Task::Decide(Place::Again));
-            }
-            Place::Again => {
-                self.add_islands();
-                self.tasks.push_back(Task::Decide(Place::Islands));
-            }
-            Place::Islands => {
-                self.add_control();
-                self.add_rates();
-                self.tasks.push_back(Task::LateNotices);
-            }
-            Place::Control | Place::Rate(_) => {}
-        }
-    }
-
-    /// Has one host of each network pass probes on to the group there, where hosts hear nothing of this machine.
-    fn add_islands(&mut self) {
-        let is_unreached =
-            |host: &HostEvidence| heard(&host.again).is_some_and(Heard::is_nothing) && host.address.is_some();
-        let unreached = self.answering(is_unreached);
-        let mut first_of: BTreeMap<Prefix, HostName> = BTreeMap::new();
-        for name in &unreached {
-            if let Some(address) = self.hosts.get(name).and_then(|host| host.address) {
-                first_of.entry(network_of(address)).or_insert_with(|| name.clone());
-            }
-        }
-        if first_of.is_empty() {
-            return;
-        }
-        self.stage = Stage::Islands;
-        let first: BTreeSet<HostName> = first_of.into_values().take(ISLANDS_MAX).collect();
-        self.add_ask(Step::Snapshot, Place::Islands, unreached.clone());
-        self.add_ask(Step::PassOn, Place::Islands, first.clone());
-        self.add_train(Place::Islands, &first, Pace::slow(UNICAST_PER_TICK));
-        self.add_report(Place::Islands, unreached);
-    }
-
-    /// Adds a train by both ways to some of the hosts that lose a part of what the group carries.
-    fn add_control(&mut self) {
-        let is_lossy = |host: &HostEvidence| {
-            heard(&host.first)
-                .is_some_and(|heard| heard.came > 0 && heard.lost_percent() >= CONTROL_FROM_PERCENT)
-        };
-        let lossy: BTreeSet<HostName> = self.answering(is_lossy).into_iter().take(CONTROLS_MAX).collect();
-        if !lossy.is_empty() {
-            self.stage = Stage::Control;
-            let pace = Pace::slow(lossy.len());
-            self.add_trial(Place::Control, Step::Snapshot, lossy, pace);
-        }
-    }
-
-    fn add_rates(&mut self) {
-        let hearing = self.answering(|host| heard(&host.first).is_some_and(|heard| heard.came > 0));
-        for rate in std::mem::take(&mut self.config.rates) {
-            if hearing.is_empty() {
-                return;
-            }
-            self.stage = Stage::Rate(rate);
-            let group = self.plans.per_tick(rate);
-            let pace = Pace { group, unicast: group.into(), order: Order::InTurn };
-            self.add_trial(Place::Rate(rate), Step::Snapshot, hearing.clone(), pace);
-        }
-    }
-
-    /// Returns the names of hosts that take part and are such.
-    fn answering(&self, is_such: impl Fn(&HostEvidence) -> bool) -> BTreeSet<HostName> {
-        let hosts = self.hosts.values().filter(|host| host.answered() && is_such(host));
-        hosts.map(|host| host.name.clone()).collect()
-    }
-
-    fn add_trial(&mut self, place: Place, step: Step, whom: BTreeSet<HostName>, pace: Pace) {
-        self.add_ask(step, place, whom.clone());
-        self.tasks.push_back(Task::Wait(SETTLE));
-        self.add_train(place, &whom, pace);
-        self.add_report(place, whom);
-    }
-
-    /// Adds a train to the group and to these hosts; at a rate, to one of them alone.
-    fn add_train(&mut self, place: Place, whom: &BTreeSet<HostName>, pace: Pace) {
-        let has_address = |name: &&HostName| self.hosts.get(*name).is_some_and(|host| host.address.is_some());
-        let most = match place {
-            Place::Again => 0,
-            Place::Rate(_) => 1,
-            Place::First | Place::Islands | Place::Control => whom.len(),
-        };
-        let to = whom.iter().filter(has_address).take(most).cloned().collect();
-        self.tasks.push_back(Task::Train { place, to, pace });
-    }
-
-    fn add_report(&mut self, place: Place, whom: BTreeSet<HostName>) {
-        self.tasks.push_back(Task::Wait(SETTLE));
-        self.add_ask(Step::Report, place, whom);
-    }
-
-    fn add_ask(&mut self, step: Step, place: Place, whom: BTreeSet<HostName>) {
-        self.tasks.push_back(Task::Ask { step, whom: Some(whom), wait: ASK_AGAIN, place });
-    }
-}
-
-fn heard(trial: &Option<Trial>) -> Option<Heard> {
-    trial.as_ref().map(|trial| trial.heard(Way::Group))
-}
-
-/// Returns the network that a host is taken to be in, as a push takes it, too: IPv4 /24, IPv6 /64.
-pub(super) fn network_of(address: SocketAddr) -> Prefix {
-    let ip = address.ip().to_canonical();
-    Prefix::of(ip, if ip.is_ipv4() { 24 } else { 64 })
 }
 
 /// Time for which hosts are asked who they are.
 const REACH: Duration = Duration::from_secs(1);
-/// Time for which hosts are asked that have answered before.
-const ASK_AGAIN: Duration = Duration::from_millis(1_500);
 /// Time in which an answer to the group comes: hosts that have not answered then are asked at their own addresses.
 const UNICAST_AFTER: Duration = Duration::from_millis(400);
 const UNICAST_SOON: Duration = Duration::from_millis(50);
@@ -605,15 +418,8 @@ const UNICAST_SOON: Duration = Duration::from_millis(50);
 const COPIES_TIME: Duration = Duration::from_millis(1);
 /// Hosts that are assumed where it is not known how many there are.
 const UNKNOWN_HOSTS: usize = 200;
-/// Time for the last datagrams to arrive, and for a switch to learn of a member.
-const SETTLE: Duration = Duration::from_millis(150);
 /// Hosts spread their notices over two seconds.
 const NOTICES: Duration = Duration::from_millis(2_300);
-
-/// Ten thousand probes a second to hosts.
-const UNICAST_PER_TICK: usize = 10;
-/// Hosts that lose as much get a train by both ways.
-const CONTROL_FROM_PERCENT: u32 = 3;
 
 /// Numbers of probes begin beyond those of the query under whose keys they are sealed.
 const FIRST_PROBE: u64 = 1 << 39;

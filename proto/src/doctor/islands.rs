@@ -12,7 +12,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 
 use super::evidence::{HostEvidence, Passing};
-use super::examiner::network_of;
+use super::examiner::agenda::network_of;
 use crate::ids::HostName;
 use crate::relay::Prefix;
 

@@ -22,8 +22,8 @@ use glancecast_proto::sender::Expected;
 use glancecast_proto::sign::SigningKey;
 use glancecast_proto::time::{Moment, WallClock};
 use glancecast_proto::wire::{
-    About, Answer, AnswerState, Ask, Audience, Finding, Header, Heard, Held, HeldDigest, Kept, Page, Query,
-    Sought, UpHeader,
+    About, Answer, AnswerState, Ask, Audience, Finding, Header, Heard, Held, HeldDigest, Kept, Page, PinTime,
+    Query, Sought, UpHeader,
 };
 
 use self::rekey::{Keys, new_key};
@@ -81,7 +81,7 @@ impl Survey {
             0 => Query::Hosts,
             1 => Query::Status(about),
             2 => Query::Verify(about),
-            _ => Query::Unpin(about),
+            _ => changing(about, u64::from(seed >> 4)),
         };
         let expected = match seed >> 2 & 3 {
             0 => Expected::Named((0..3).map(host_name).collect()),
@@ -301,7 +301,7 @@ impl Survey {
         let query = match self.dice.below(12) {
             0..4 => Query::Status(about),
             4..7 => Query::Verify(about),
-            7..10 => Query::Unpin(about),
+            7..10 => changing(about, self.dice.below(6)),
             10 => Query::Rekey,
             _ => Query::Retire,
         };
@@ -474,6 +474,18 @@ fn objects(count: u64, reply: usize) -> Vec<Held> {
         finding: if i % 2 == 0 { Finding::Listed } else { Finding::Differs(Root([9; 32])) },
     };
     (0..count).map(held).collect()
+}
+
+/// Returns one of the queries that change what is kept of an object.
+fn changing(about: Sought, which: u64) -> Query {
+    match which % 6 {
+        0 => Query::Pin(about, PinTime::Forever),
+        1 => Query::Pin(about, PinTime::For(Duration::from_secs(60))),
+        2 => Query::Remove(about),
+        3 => Query::RemovePinned(about),
+        4 => Query::SetAside(about),
+        _ => Query::Unpin(about),
+    }
 }
 
 fn sought(name: &str) -> Sought {

@@ -29,6 +29,7 @@ use glancecast_proto::wire::printable;
 use crate::observe::NetworkState;
 use condition::{Condition, ConditionLog};
 use renewal::Renewal;
+pub(crate) use unsent::About;
 use unsent::Unsent;
 
 /// Which network a host is to be on.
@@ -181,11 +182,11 @@ impl Network {
     }
 
     /// Sends one datagram to a sender. What cannot be sent is lost, as on the way: the machines repeat what matters.
-    pub(crate) fn send(&mut self, now: Moment, datagram: &[u8], to: SocketAddr) {
+    pub(crate) fn send(&mut self, now: Moment, datagram: &[u8], to: SocketAddr, about: About) {
         let sent = self.uplink.send(datagram, to);
         // Without an interface there is a line in the log already.
         if self.condition.is_fine() {
-            self.unsent.note(now, to, sent);
+            self.unsent.note(now, to, about, sent);
         }
     }
 

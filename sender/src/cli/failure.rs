@@ -42,7 +42,10 @@ pub(super) enum Failure {
 impl Failure {
     pub(super) fn code(&self) -> u8 {
         match self {
-            Self::Keys(_) | Self::RacksFile(RacksFileError::Exists { .. }) => cli::EXIT_USAGE,
+            Self::Keys(_)
+            | Self::RacksFile(RacksFileError::Exists { .. } | RacksFileError::NoFile { .. }) => {
+                cli::EXIT_USAGE
+            }
             Self::Request(error) if error.kind() == ErrorKind::Usage => cli::EXIT_USAGE,
             Self::Interrupted(caught) | Self::RekeyInterrupted(caught) => caught.exit_code(),
             Self::NotRemoved(remove::NOBODY_TO_ASK) => cli::EXIT_USAGE,

@@ -23,6 +23,12 @@ pub(crate) enum RacksFileError {
         /// The file.
         path: PathBuf,
     },
+    /// A directory or a device cannot be replaced by a file.
+    #[error("{path} is no file: give the name of a file", path = path.display())]
+    NoFile {
+        /// What is there.
+        path: PathBuf,
+    },
     /// The system does not write it.
     #[error("{path} cannot be written: {error}", path = path.display())]
     Write {
@@ -39,11 +45,16 @@ impl RacksFile {
     /// # Errors
     /// [`RacksFileError`] with what is wrong.
     pub(super) fn check(&self) -> Result<(), RacksFileError> {
-        if !self.is_replaced && fs::symlink_metadata(&self.path).is_ok() {
-            return Err(RacksFileError::Exists { path: self.path.clone() });
+        let path = || self.path.clone();
+        match fs::symlink_metadata(&self.path) {
+            Ok(found) if !found.is_file() && !found.is_symlink() => {
+                return Err(RacksFileError::NoFile { path: path() });
+            }
+            Ok(_) if !self.is_replaced => return Err(RacksFileError::Exists { path: path() }),
+            Ok(_) | Err(_) => {}
         }
         let found = fs::metadata(self.directory());
-        found.map(drop).map_err(|error| RacksFileError::Write { path: self.path.clone(), error })
+        found.map(drop).map_err(|error| RacksFileError::Write { path: path(), error })
     }
 
     fn directory(&self) -> &Path {
@@ -146,6 +157,17 @@ mod tests {
             1,
             "nothing is left beside it"
         );
+    }
+
+    #[test]
+    fn what_is_no_file_is_told_with_a_way_on_that_works() {
+        let directory = tempfile::tempdir().expect("a directory");
+        for path in [directory.path(), Path::new("/dev/null")] {
+            for is_replaced in [false, true] {
+                let error = RacksFile { path: path.into(), is_replaced }.check().expect_err("no file");
+                assert!(error.to_string().contains("give the name of a file"), "{error}");
+            }
+        }
     }
 
     #[test]
