@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
 
+use glancecast_proto::wire::printable;
+
 use super::catalog::replaced_by;
 
 /// The place of a value.
@@ -61,7 +63,7 @@ impl fmt::Display for Origin {
             Self::File { path, line, profile: Some(profile) } => {
                 write!(f, "{} line {line}, profile {profile}", path.display())
             }
-            Self::Environment(variable) => f.write_str(variable),
+            Self::Environment(variable) => f.write_str(&printable(variable)),
             Self::Flag => f.write_str("the command line"),
         }
     }
