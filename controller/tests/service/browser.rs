@@ -3,6 +3,8 @@
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use reqwest::Client;
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -69,14 +71,15 @@ impl Browser {
         rows.filter(|row| row["level"] != "INFO" && row["level"] != "DEBUG").map(Value::to_string).collect()
     }
 
-    /// Keeps a screenshot beside what was built: `target/screenshots`.
+    /// Keeps a screenshot beside what was built: `target/tmp/screenshots`.
     pub(crate) async fn screenshot(&self, name: &str) {
         let url = format!("{}/screenshot", self.session);
         let answer = self.client.get(url).send().await.expect("an answer");
         let text = body_of(answer).await["value"].as_str().expect("base64").to_owned();
+        let image = STANDARD.decode(text).expect("base64");
         let directory = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join("screenshots");
         std::fs::create_dir_all(&directory).expect("made");
-        std::fs::write(directory.join(format!("{name}.png.base64")), text).expect("written");
+        std::fs::write(directory.join(format!("{name}.png")), image).expect("written");
     }
 
     async fn post(&self, url: &str, body: Value) -> Value {

@@ -74,7 +74,7 @@ async fn without_script_a_page_tells_the_host_that_failed_and_its_state() {
 #[tokio::test]
 async fn in_chromium_a_user_signs_in_and_sees_a_push_to_its_end() {
     let Some(browser) = Browser::start().await else {
-        glancecast_testkit::skip::skip(
+        glancecast_testkit::skip(
             "chromium and chromedriver are missing: apt install chromium chromium-driver",
         );
         return;
