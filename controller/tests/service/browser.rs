@@ -1,5 +1,7 @@
 //! Chromium by WebDriver (W3C), which is JSON over HTTP.
 
+use std::io::{Read, Write};
+use std::net::TcpStream;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
@@ -89,13 +91,24 @@ impl Browser {
     }
 }
 
+impl Browser {
+    /// Ends the browser, and waits until it has ended. A destructor cannot await.
+    fn end(&self) -> std::io::Result<()> {
+        let Some((host, path)) = self.session.trim_start_matches("http://").split_once('/') else {
+            return Ok(());
+        };
+        let mut stream = TcpStream::connect(host)?;
+        stream.set_read_timeout(Some(Duration::from_secs(20)))?;
+        write!(stream, "DELETE /{path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n")?;
+        stream.read(&mut [0; 1_024]).map(drop)
+    }
+}
+
 impl Drop for Browser {
     fn drop(&mut self) {
-        // On SIGTERM the driver ends its browsers first.
-        if let Ok(pid) = i32::try_from(self.driver.id()) {
-            let _ =
-                nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), nix::sys::signal::Signal::SIGTERM);
-        }
+        // A driver that is killed leaves its browser: the end of the session comes first.
+        let _ = self.end();
+        let _ = self.driver.kill();
         let _ = self.driver.wait();
     }
 }
