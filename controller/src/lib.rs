@@ -16,6 +16,7 @@ pub mod cloud;
 pub mod limits;
 pub mod metrics;
 pub mod model;
+pub mod page;
 pub mod plan;
 pub mod policy;
 pub mod reconcile;

@@ -22,6 +22,7 @@ use crate::auth::{
 use crate::cloud::CloudAccess;
 use crate::limits::{CONNECTIONS_MAX, METRICS_CONNECTIONS_MAX};
 use crate::metrics::Metrics;
+use crate::page;
 use crate::reconcile::{self, Board};
 use crate::settings::{Auth, Config};
 use crate::store::Store;
@@ -175,7 +176,7 @@ impl Running {
             tokio::spawn(reconcile::run(context, config, cloud, board, shutdown.clone())),
             tokio::spawn(api::serve(
                 listener,
-                api::router(Arc::clone(&app)),
+                page::with_page(api::router(Arc::clone(&app)), Arc::clone(&app)),
                 CONNECTIONS_MAX,
                 shutdown.clone(),
             )),

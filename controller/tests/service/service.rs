@@ -268,7 +268,7 @@ pub(crate) async fn until_file(path: &Path) {
     until(&path.display().to_string(), || async { path.exists().then_some(()) }).await;
 }
 
-fn free_port() -> u16 {
+pub(crate) fn free_port() -> u16 {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
     listener.local_addr().expect("an address").port()
 }
