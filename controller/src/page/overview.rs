@@ -98,7 +98,8 @@ async fn hosts(ui: &Page, session: &Session, html: &mut Html) -> Result<(), Refu
         html.raw("<p>No host is known yet.</p>");
     }
     for (zone, hosts) in zones {
-        html.raw("<h3>").text(zone).raw(", ").text(hosts.len()).raw(" hosts</h3>");
+        html.raw("<h3>").text(zone).raw(", ").text(hosts.len());
+        html.raw(if hosts.len() == 1 { " host</h3>" } else { " hosts</h3>" });
         grid(
             html,
             hosts.into_iter().map(|host| {
