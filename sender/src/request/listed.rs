@@ -16,6 +16,7 @@ use std::str::FromStr;
 use glancecast_platform::cli;
 use glancecast_proto::ids::HostName;
 use glancecast_proto::ranges::items;
+use glancecast_proto::wire::printable;
 
 use super::RequestError;
 use super::host_list::{HostList, HostListError};
@@ -37,7 +38,7 @@ pub enum ListedError {
     #[error(transparent)]
     Hosts(#[from] HostListError),
     /// An address is none.
-    #[error("{name}: {error}")]
+    #[error("{}: {error}", printable(name))]
     Address {
         /// The host.
         name: String,
@@ -236,6 +237,7 @@ mod tests {
             ("!c1=10.0.0.1", "belongs to one host"),
             ("c1=", "c1: \"\" is no address"),
             ("c1=c2", "is no address"),
+            ("a\tb=c2", "a\u{fffd}b: "),
             ("c1=10.0.0.1,c1=10.0.0.2", "c1 has two addresses, 10.0.0.1 and 10.0.0.2"),
             ("=10.0.0.1", "cannot be empty"),
             ("c1=224.0.0.1", "not the address of one host"),
