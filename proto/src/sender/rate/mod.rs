@@ -262,6 +262,10 @@ impl RateControl {
                 self.grow(now, Round { queued, delay: loss.delay.unwrap_or_default(), sent });
             }
         }
+        self.keep_in_bounds();
+    }
+
+    fn keep_in_bounds(&mut self) {
         self.rate = self.rate.clamp(RATE_MIN.min(self.cap()), self.cap());
     }
 
@@ -367,6 +371,7 @@ impl RateControl {
         if let Some(arrived) = loss.arrived(sent.frame_bits()).filter(|&arrived| arrived < self.ceiling) {
             self.ceiling = arrived;
             self.rate = self.rate.min(arrived * dip.share);
+            self.keep_in_bounds(); // of some rounds nothing arrives
         }
     }
 

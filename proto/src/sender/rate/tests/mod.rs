@@ -117,6 +117,17 @@ fn a_decrease_that_a_failed_relay_explains_is_taken_back_for_the_better_half() {
 }
 
 #[test]
+fn a_round_after_a_decrease_of_which_nothing_arrives_leaves_the_least_rate() {
+    let mut control = RateControl::new(Pace::Auto { max: Rate::mbit(1_000) });
+    let sent = |datagrams: u64| Sent { datagrams, frame_bytes: 1_500, others: 0 };
+    let half = RoundLoss { share: 0.5, datagrams: 1_000, since: 0, took: seconds(1), delay: None };
+    control.note_round(Moment::from_micros(100_000), sent(1_000), Some(half));
+    let nothing = RoundLoss { share: 1.0, since: 500, ..half };
+    control.note_round(Moment::from_micros(200_000), sent(2_000), Some(nothing));
+    assert_eq!(control.rate().bits(), RATE_MIN as u64);
+}
+
+#[test]
 fn the_cap_is_never_exceeded() {
     let mut path = Path::new(Pace::Auto { max: Rate::mbit(50) }, 10_000.0 * MBIT);
     for _ in 0..200 {
