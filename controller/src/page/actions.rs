@@ -4,13 +4,13 @@ use std::time::Instant;
 
 use axum::Form;
 use axum::body::Body;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::header::{HOST, ORIGIN, SET_COOKIE};
 use axum::http::{HeaderMap, Method, Response, StatusCode};
 use axum::response::{IntoResponse, Redirect};
 use serde::Deserialize;
 
-use super::ask::{Refusal, is_plain};
+use super::ask::{Part, Refusal};
 use super::html::Html;
 use super::layout::{Frame, page};
 use super::session::{COOKIE_NAME, SESSION_TIME, Session};
@@ -79,13 +79,10 @@ pub(super) async fn sign_out(
 pub(super) async fn cancel(
     State(ui): Ui,
     headers: HeaderMap,
-    Path(id): Path<String>,
+    Part(id): Part,
     Form(asked): Form<Keyed>,
 ) -> Result<Redirect, Refusal> {
     let session = ui.acting(&headers, &asked)?;
-    if !is_plain(&id) {
-        return Err(Refusal::not_found());
-    }
     ui.ask(&session, Method::DELETE, &format!("/v1/pushes/{id}")).await?;
     Ok(Redirect::to(&format!("/ui/pushes/{id}")))
 }
@@ -94,13 +91,10 @@ pub(super) async fn cancel(
 pub(super) async fn approve(
     State(ui): Ui,
     headers: HeaderMap,
-    Path(name): Path<String>,
+    Part(name): Part,
     Form(asked): Form<Keyed>,
 ) -> Result<Redirect, Refusal> {
     let session = ui.acting(&headers, &asked)?;
-    if !is_plain(&name) {
-        return Err(Refusal::not_found());
-    }
     ui.ask(&session, Method::POST, &format!("/v1/policies/{name}/approve")).await?;
     Ok(Redirect::to(&format!("/ui/policies/{name}")))
 }

@@ -1,7 +1,11 @@
 //! Questions of the page to the API's own router.
 
+use std::sync::Arc;
+
 use axum::body::{Body, to_bytes};
+use axum::extract::{FromRequestParts, Path};
 use axum::http::header::HeaderValue;
+use axum::http::request::Parts;
 use axum::http::{HeaderMap, Method, Request, Response, StatusCode};
 use axum::response::IntoResponse;
 use serde_json::Value;
@@ -95,7 +99,26 @@ fn token(session: &Session) -> HeaderMap {
     value.into_iter().map(|value| (axum::http::HeaderName::from_static("x-auth-token"), value)).collect()
 }
 
-/// Whether a part of the page's address may become a part of the API's.
+/// A part of the page's address that may become a part of the API's.
+pub(super) struct Part(pub(super) String);
+
+impl<S: Send + Sync> FromRequestParts<S> for Part {
+    type Rejection = Refusal;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Refusal> {
+        let part = Path::<String>::from_request_parts(parts, state).await.ok();
+        part.filter(|Path(part)| is_plain(part)).map(|Path(part)| Self(part)).ok_or_else(Refusal::not_found)
+    }
+}
+
+impl FromRequestParts<Arc<Page>> for Session {
+    type Rejection = Refusal;
+
+    async fn from_request_parts(parts: &mut Parts, page: &Arc<Page>) -> Result<Self, Refusal> {
+        page.session(&parts.headers).ok_or(Refusal::SignIn)
+    }
+}
+
 pub(super) fn is_plain(part: &str) -> bool {
     let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
     !part.is_empty() && part.len() <= 255 && part.chars().all(plain) && !part.starts_with('.')

@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 
 use axum::body::Body;
-use axum::extract::{Path, State};
-use axum::http::{HeaderMap, Method, Response, StatusCode};
+use axum::extract::State;
+use axum::http::{Method, Response, StatusCode};
 use serde_json::Value;
 
-use super::ask::{Refusal, is_plain};
+use super::ask::{Part, Refusal};
 use super::html::Html;
 use super::layout::{Frame, grid, hidden, page, push_table, rows, text};
 use super::session::Session;
@@ -16,8 +16,7 @@ use crate::auth::{Action, Owner};
 use crate::model::Status;
 
 /// Shows everything at a glance.
-pub(super) async fn show(State(ui): Ui, headers: HeaderMap) -> Result<Response<Body>, Refusal> {
-    let session = ui.session(&headers).ok_or(Refusal::SignIn)?;
+pub(super) async fn show(State(ui): Ui, session: Session) -> Result<Response<Body>, Refusal> {
     let mut html = Html::default();
     running(&ui, &session, &mut html).await?;
     wanted(&ui, &session, &mut html).await?;
@@ -117,13 +116,9 @@ async fn hosts(ui: &Page, session: &Session, html: &mut Html) -> Result<(), Refu
 /// Shows what is so of one policy.
 pub(super) async fn policy(
     State(ui): Ui,
-    headers: HeaderMap,
-    Path(name): Path<String>,
+    session: Session,
+    Part(name): Part,
 ) -> Result<Response<Body>, Refusal> {
-    let session = ui.session(&headers).ok_or(Refusal::SignIn)?;
-    if !is_plain(&name) {
-        return Err(Refusal::not_found());
-    }
     let answer = ui.ask(&session, Method::GET, &format!("/v1/policies/{name}/status")).await?;
     let status = &answer["status"];
     let mut html = Html::default();

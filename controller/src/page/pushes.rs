@@ -1,12 +1,12 @@
 //! Pushes: a list by pages, and one of them live.
 
 use axum::body::Body;
-use axum::extract::{Path, Query, State};
+use axum::extract::{Query, State};
 use axum::http::{HeaderMap, HeaderName, Method, Response, StatusCode};
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::ask::{Refusal, is_plain};
+use super::ask::{Part, Refusal, is_plain};
 use super::html::Html;
 use super::layout::{Frame, hidden, images, page, push_table, rows, state_cell, text};
 use super::session::Session;
@@ -23,10 +23,9 @@ pub(super) struct From {
 /// Lists pushes, the newest first.
 pub(super) async fn list(
     State(ui): Ui,
-    headers: HeaderMap,
+    session: Session,
     Query(from): Query<From>,
 ) -> Result<Response<Body>, Refusal> {
-    let session = ui.session(&headers).ok_or(Refusal::SignIn)?;
     let mut path = format!("/v1/pushes?limit={PUSHES_SHOWN}");
     if let Some(marker) = from.marker {
         if !is_plain(&marker) {
@@ -48,15 +47,7 @@ pub(super) async fn list(
 }
 
 /// Shows one push. The script goes on from there.
-pub(super) async fn show(
-    State(ui): Ui,
-    headers: HeaderMap,
-    Path(id): Path<String>,
-) -> Result<Response<Body>, Refusal> {
-    let session = ui.session(&headers).ok_or(Refusal::SignIn)?;
-    if !is_plain(&id) {
-        return Err(Refusal::not_found());
-    }
+pub(super) async fn show(State(ui): Ui, session: Session, Part(id): Part) -> Result<Response<Body>, Refusal> {
     let answer = ui.ask(&session, Method::GET, &format!("/v1/pushes/{id}")).await?;
     let push = &answer["push"];
     let hosts = ui.ask(&session, Method::GET, &format!("/v1/pushes/{id}/hosts")).await?;
@@ -120,13 +111,10 @@ fn host_table(answer: &Value, html: &mut Html) {
 /// Passes the API's stream on. It ends with the push, and at the end of the program.
 pub(super) async fn events(
     State(ui): Ui,
+    session: Session,
     headers: HeaderMap,
-    Path(id): Path<String>,
+    Part(id): Part,
 ) -> Result<Response<Body>, Refusal> {
-    let session = ui.session(&headers).ok_or(Refusal::SignIn)?;
-    if !is_plain(&id) {
-        return Err(Refusal::not_found());
-    }
     let name = HeaderName::from_static("last-event-id");
     let more: HeaderMap = headers.get(&name).map(|last| (name, last.clone())).into_iter().collect();
     ui.call(&session, Method::GET, &format!("/v1/pushes/{id}/events"), &more).await
